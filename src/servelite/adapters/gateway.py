@@ -1,0 +1,22 @@
+"""The gateway's front: a call goes straight to the native dialect, everything else to the pages."""
+
+from collections.abc import Awaitable, Callable
+
+from servelite.adapters.native import PREFIX, Receive, Scope, Send, answer_call
+from servelite.adapters.pages import pages
+from servelite.runtime.engine import Engine
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def gateway(engine: Engine) -> App:
+    """Make the ASGI application that serves an engine."""
+    others = pages(engine)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PREFIX):
+            await answer_call(engine, scope, receive, send)
+        else:
+            await others(scope, receive, send)
+
+    return app

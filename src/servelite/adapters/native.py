@@ -1,0 +1,116 @@
+"""The native dialect: `POST /functions/{name}`, body in, body out, the receipt in the headers.
+
+Plain ASGI, because this is the hot path: bytes go to the engine as they came.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from servelite.adapters.problems import MEDIA_TYPE, problem
+from servelite.core.call import Call, Receipt
+from servelite.core.errors import ServeliteError, ServiceError, UnsupportedMediaType
+from servelite.runtime.engine import Engine, too_large
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+PREFIX = "/functions/"
+
+MAX_SHOWN_HEADER = 100
+"""Bytes of a client's Content-Type that are kept; the longest real ones have about 70."""
+
+logger = logging.getLogger("servelite.http")
+
+
+class ClientGone(Exception):
+    """The client hung up before its body was complete: there is nobody to answer."""
+
+
+async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one POST below `/functions/`."""
+    call = Call(engine.new_id(), scope["path"][len(PREFIX) :])
+    try:
+        length = _read_headers(scope["headers"], call)
+        answer = await engine.call(call, lambda: _read_body(receive, length, engine.max_body_bytes))
+    except ClientGone:
+        return
+    except ServeliteError as error:
+        await refuse(error, call.id, send)
+        return
+    except Exception:  # the gateway's outer edge: whatever went wrong, the client gets an answer and the log the reason
+        logger.exception("request %s failed in the gateway", call.id)
+        await refuse(ServiceError("The server failed; its log has the reason under this request id."), call.id, send)
+        return
+    headers = _receipt_headers(call.id, answer.receipt)
+    if answer.error:
+        await respond(send, answer.error.status, MEDIA_TYPE, problem(answer.error, call.id), headers)
+    else:
+        await respond(send, 200, engine.describe(call.function).gives, answer.body, headers)
+
+
+async def refuse(error: ServeliteError, request_id: str, send: Send) -> None:
+    """Answer a request that ran nothing; the connection ends, for its body may be unread."""
+    headers = [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
+    await respond(send, error.status, MEDIA_TYPE, problem(error, request_id), headers)
+
+
+async def respond(send: Send, status: int, media_type: str, body: bytes, headers: Headers) -> None:
+    """Send one whole response."""
+    media = media_type.encode() + (b"; charset=utf-8" if media_type.startswith("text/") else b"")
+    fixed = [(b"content-type", media), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": fixed + headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _receipt_headers(request_id: str, receipt: Receipt) -> Headers:
+    """Write a receipt as an RFC 9651 dictionary and as Server-Timing (ms)."""
+    said = (
+        f"compute-us={receipt.compute_us}, cpu-us={receipt.cpu_us}, queue-us={receipt.queue_us}, "
+        f"batch={receipt.batch}, cold=?{receipt.cold:d}, billed-us={receipt.billed_us}"
+    )
+    timing = (
+        f"queue;dur={receipt.queue_us / 1000:.3f}, init;dur={receipt.init_us / 1000:.3f}, "
+        f"compute;dur={receipt.compute_us / 1000:.3f}"
+    )
+    return [
+        (b"x-request-id", request_id.encode()),
+        (b"servelite-receipt", said.encode()),
+        (b"server-timing", timing.encode()),
+    ]
+
+
+def _read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
+    """Take from the headers what a call needs; return the body's length, 0 where it is not said."""
+    length = 0
+    call.media_type = ""
+    for name, value in headers:
+        if name == b"content-type":
+            call.media_type = value.partition(b";")[0].strip().lower()[:MAX_SHOWN_HEADER].decode("latin-1")
+        elif name == b"content-length":
+            length = int(value)
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedMediaType("Compressed bodies are not taken. Send the body without Content-Encoding.")
+    return length
+
+
+async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
+    """Read a request's body; it is refused as soon as it is known to be over the limit, in bytes."""
+    if length > limit:
+        raise too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body: bytes = message.get("body", b"")
+        size += len(body)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(body)
+        if not message.get("more_body"):
+            return b"".join(chunks)

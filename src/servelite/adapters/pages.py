@@ -1,0 +1,94 @@
+"""What people, tools and monitors read: the playground, the functions, OpenAPI, health and metrics."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from servelite.adapters.openapi import openapi
+from servelite.adapters.problems import MEDIA_TYPE, problem
+from servelite.core.errors import FunctionNotFound, MethodNotAllowed, NotFound, ServeliteError
+from servelite.runtime.engine import Engine
+
+PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+def pages(engine: Engine) -> Starlette:
+    """Make the application of all paths that are not a call."""
+
+    async def playground(_: Request) -> Response:
+        return Response(_playground(), media_type="text/html", headers={"Content-Security-Policy": PLAYGROUND_POLICY})
+
+    async def functions(_: Request) -> Response:
+        return _json({"functions": [_listed(engine, name) for name in sorted(engine.pools)]})
+
+    async def function(request: Request) -> Response:
+        return _json(engine.describe(request.path_params["name"]).to_dict())
+
+    async def openapi_json(_: Request) -> Response:
+        return _json(openapi([engine.describe(name) for name in sorted(engine.pools)]))
+
+    async def livez(_: Request) -> Response:
+        return _json({"status": "alive"})
+
+    async def readyz(_: Request) -> Response:
+        unready = engine.unready()
+        return _json({"status": "unready" if unready else "ready", "unready": unready}, status=503 if unready else 200)
+
+    async def metrics(_: Request) -> Response:
+        from servelite.adapters.metrics import MEDIA_TYPE as PROMETHEUS
+        from servelite.adapters.metrics import exposition
+
+        return Response(exposition(engine), headers={"Content-Type": PROMETHEUS})
+
+    async def refused(request: Request, error: Exception) -> Response:
+        told = error if isinstance(error, ServeliteError) else _told(request, error)
+        body = problem(told, engine.new_id())
+        return Response(body, told.status, headers=_allow(error), media_type=MEDIA_TYPE)
+
+    return Starlette(
+        routes=[
+            Route("/", playground),
+            Route("/functions", functions),
+            Route("/functions/{name}", function),
+            Route("/openapi.json", openapi_json),
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={HTTPException: refused, ServeliteError: refused},
+    )
+
+
+def _listed(engine: Engine, name: str) -> dict[str, Any]:
+    described = engine.describe(name)
+    return {"name": name, "summary": described.summary, "limits": described.to_dict()["limits"], "url": f"/functions/{name}"}
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(json.dumps(data).encode(), status, media_type="application/json")
+
+
+def _told(request: Request, error: Exception) -> ServeliteError:
+    allowed = _allow(error).get("Allow")
+    path = request.url.path
+    if allowed:
+        return MethodNotAllowed(f"{request.method} is not possible on {path}. Possible: {allowed}.")
+    return NotFound(f"There is no page {path[:100]}. Functions are called with POST /functions/NAME; GET /functions lists them.")
+
+
+def _allow(error: Exception) -> dict[str, str]:
+    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+    return {"Allow": headers["Allow"]} if "Allow" in headers else {}
+
+
+@cache
+def _playground() -> bytes:
+    return resources.files("servelite.adapters").joinpath("playground.html").read_bytes()

@@ -1,0 +1,84 @@
+"""The fuse box: the one place where parts are chosen and wired, and the only reader of the environment."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from servelite.core.errors import DefinitionError
+from servelite.core.ports import Ledger, Worker
+from servelite.runtime.engine import MIB, Engine
+from servelite.runtime.folders import find_functions
+from servelite.runtime.metering import Meter
+from servelite.runtime.pool import Pool
+
+DEFAULT_LEDGER = ".servelite/ledger.db"
+
+
+def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB) -> Engine:
+    """Wire an engine whose functions run in worker processes.
+
+    Raises:
+        DefinitionError: a path holds no function, or the ledger's name is unknown.
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    from servelite.runtime.worker_process import WorkerProcess
+
+    environment = worker_environment(os.environ, cores())
+
+    def new_worker(name: str, folder: Path) -> Worker:
+        command = [sys.executable, "-m", "servelite.worker", str(folder), "{fd}", str(cores())]
+        return WorkerProcess(command, environment, name)
+
+    return _engine(find_functions(paths), new_worker, ledger, max_body_bytes)
+
+
+def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
+    """Wire an engine that runs one function in this process.
+
+    Raises:
+        DefinitionError: the path is not a function, or the ledger's name is unknown.
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    from servelite.worker.inline import InlineWorker
+
+    return _engine(find_functions([folder]), lambda _, found: InlineWorker(found), ledger, sys.maxsize)
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open a ledger: a path, `sqlite:///PATH`, or `none`; DefinitionError for any other scheme."""
+    from servelite.stores.ledger import NoLedger, SqliteLedger
+
+    return NoLedger() if url == "none" else SqliteLedger(ledger_path(url))
+
+
+def ledger_path(url: str) -> Path:
+    """Return the file that a ledger's URL names."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return Path(url)
+    if scheme != "sqlite":
+        raise DefinitionError(f"No ledger of the kind '{scheme}'. Give a file's path, sqlite:///PATH, or none.")
+    return Path(rest.removeprefix("/"))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
+    """Return a worker's environment: this one's, with numpy's BLAS held to the worker's threads."""
+    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    return {**limits, **environment}
+
+
+def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worker], ledger: str, max_body_bytes: int) -> Engine:
+    book = open_ledger(ledger)
+    meter = Meter(book, now_us=lambda: time.time_ns() // 1000)
+    pools = {
+        name: Pool(name, lambda name=name, folder=folder: new_worker(name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)  # type: ignore[misc]
+        for name, folder in folders.items()
+    }
+    return Engine(pools, book, now_s=time.time, entropy=os.urandom, monotonic_s=time.monotonic, max_body_bytes=max_body_bytes)

@@ -1,0 +1,1 @@
+"""The command line: parse, delegate, print; one file a command group."""

@@ -1,0 +1,70 @@
+"""The `servelite` command: its subcommands, loaded only when they are used, and how errors end it."""
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from servelite.core.errors import DefinitionError, ServeliteError
+
+COMMANDS = {
+    "new": "Make a working function folder.",
+    "run": "Serve functions over HTTP.",
+    "call": "Call a function once, without a server.",
+    "list": "List functions with their limits.",
+    "show": "Show a function's schema, card and artefacts.",
+    "usage": "Sum what calls used and what it costs.",
+}
+"""Each command, a sentence on it; the room it lives in is `ROOMS`."""
+
+ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "usage": "usage"}
+
+
+class _Commands(click.Group):
+    """Imports a command's room only when the command is used: `servelite call` has no time for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ROOMS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"servelite.cli.{ROOMS[cmd_name]}"), f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ServeliteError as error:
+            _end(error, with_traceback=ctx.params["debug"])
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="servelite", message="servelite %(version)s")
+def cli(debug: bool) -> None:
+    """Serve models as metered functions.
+
+    \b
+    Example:
+      servelite new hello
+      servelite run hello
+      servelite call hello '{"name": "Ada"}'
+    """
+
+
+def _end(error: ServeliteError, *, with_traceback: bool) -> None:
+    """Print an error; exit with 2 for a wrong definition or usage, with 1 for a call that failed."""
+    if with_traceback:
+        traceback.print_exception(error)
+    click.echo(f"servelite: {error.detail}", err=True)
+    sys.exit(2 if isinstance(error, DefinitionError) else 1)

@@ -1,0 +1,36 @@
+"""Options and kinds of values that several commands share."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "KIB": 2**10, "MIB": 2**20}
+
+MOST_BODY_BYTES = 200 * 2**20
+"""A body must fit in one frame (256 MiB) with its head."""
+
+
+class Size(click.ParamType):
+    """A number of bytes as people write it: 6MiB, 500KB, 1000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+)\s*([a-z]*)", value.strip().lower())
+        if not match or match[2].upper() not in UNITS:
+            self.fail(f"'{value}' is not a size. Write for example 6MiB, 500KB or 1000.", param, ctx)
+        size = int(match[1]) * UNITS[match[2].upper()]
+        if not 1 <= size <= MOST_BODY_BYTES:
+            self.fail(f"{value} is out of range: 1 byte to 200MiB.", param, ctx)
+        return size
+
+
+def ledger_option(default: str) -> Callable[[Any], Any]:
+    """Make the --ledger option."""
+    help_ = "File of the ledger, sqlite:///PATH, or none."
+    return click.option("--ledger", default=default, show_default=True, metavar="URL", help=help_)

@@ -1,0 +1,86 @@
+"""A call, the answer it gets, and the receipt that says what the answer took."""
+
+from dataclasses import dataclass
+
+from servelite.core.errors import ServeliteError
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to a function, as bytes: nothing outside its worker parses the body.
+
+    id          32 hexadecimal digits; they begin with the time, so that ledger rows arrive in order
+    deadline_s  on `time.monotonic()`'s clock; 0 until the engine sets it
+    """
+
+    id: str
+    function: str
+    media_type: str = "application/json"
+    body: bytes = b""
+    account: str = "local"
+    deadline_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one call of a batch ended in its worker: the output's bytes, or an error."""
+
+    body: bytes = b""
+    error: ServeliteError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReply:
+    """What a worker says of one batch: an outcome per call, and what the whole batch took.
+
+    compute_us  wall time of decode + handler + encode, µs
+    cpu_us      CPU time of the process over the same span, all threads, µs
+    peak_kib    the worker's largest resident memory so far, KiB
+    """
+
+    outcomes: list[Outcome]
+    compute_us: int
+    cpu_us: int
+    peak_kib: int
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What one call took, whole microseconds throughout.
+
+    queue_us    from its arrival until a worker took it, less init_us
+    init_us     the part of the wait in which a worker was being started for it
+    compute_us  its share of the batch's wall time
+    cpu_us      its share of the batch's CPU time
+    billed_us   compute_us, or 0 where the call is not billed
+    batch       calls in its batch
+    cold        whether it waited for a worker to start
+    """
+
+    compute_us: int = 0
+    cpu_us: int = 0
+    queue_us: int = 0
+    init_us: int = 0
+    batch: int = 1
+    cold: bool = False
+    billed_us: int = 0
+
+
+@dataclass(slots=True)
+class Answer:
+    """The end of a call: a body in the function's media type, or an error; with its receipt."""
+
+    body: bytes
+    receipt: Receipt
+    error: ServeliteError | None = None
+
+
+def call_id(now_ms: int, entropy: bytes) -> str:
+    """Return an id that sorts by time: 48 bits of Unix time in ms, then 80 random bits."""
+    return f"{now_ms & 0xFFFFFFFFFFFF:012x}{entropy[:10].hex()}"
+
+
+def shares(total: int, count: int) -> list[int]:
+    """Split a whole number into `count` shares that differ by at most 1 and add up to it exactly."""
+    least, more = divmod(total, count)
+    return [least + 1] * more + [least] * (count - more)

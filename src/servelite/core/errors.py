@@ -1,0 +1,170 @@
+"""Every error of servelite, in one tree that branches by who must act.
+
+    ServeliteError
+    ├── CallerError               the caller must change the request; never billed
+    │   ├── MalformedJson         400  malformed_json
+    │   ├── NotFound              404  not_found
+    │   ├── FunctionNotFound      404  function_not_found
+    │   ├── MethodNotAllowed      405  method_not_allowed
+    │   ├── PayloadTooLarge       413  payload_too_large
+    │   ├── UnsupportedMediaType  415  unsupported_media_type
+    │   └── InvalidInput          422  invalid_input
+    ├── FunctionError             the function's author must act; billed, for it used compute
+    │   ├── FunctionFailed        500  function_failed
+    │   ├── WorkerDied            502  worker_died
+    │   └── TimedOut              504  timed_out
+    ├── ServiceError         500  server_failed: the operator must act, or the caller try later; never billed
+    │   ├── LedgerUnavailable     503  ledger_unavailable
+    │   ├── ShuttingDown          503  shutting_down
+    │   └── FrameError            500  frame_error
+    └── DefinitionError           the folder is wrong; seen before any call, exit code 2
+
+`code` and `status` sit on the class, so nobody parses a message. A message says what happened,
+the value, the rule and the cure; what a client reads never holds a traceback or a path.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, TypedDict
+
+
+class FieldError(TypedDict):
+    """One field that does not fit: where it is (`a.b[2]`), what the rule is, and the rule's name."""
+
+    field: str
+    message: str
+    rule: str
+
+
+class ServeliteError(Exception):
+    """The root. Raised by a handler, its message is meant for the caller (500 `function_failed`)."""
+
+    code: ClassVar[str] = "function_failed"
+    status: ClassVar[int] = 500
+    billed: ClassVar[bool] = True
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+class CallerError(ServeliteError):
+    """The request is at fault."""
+
+    billed = False
+
+
+class MalformedJson(CallerError):
+    """The body is not strict UTF-8 JSON."""
+
+    code, status = "malformed_json", 400
+
+
+class NotFound(CallerError):
+    """No page has this path."""
+
+    code, status = "not_found", 404
+
+
+class FunctionNotFound(CallerError):
+    """No function has this name."""
+
+    code, status = "function_not_found", 404
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, but not for this HTTP method."""
+
+    code, status = "method_not_allowed", 405
+
+
+class PayloadTooLarge(CallerError):
+    """The body is longer than the server accepts."""
+
+    code, status = "payload_too_large", 413
+
+
+class UnsupportedMediaType(CallerError):
+    """The Content-Type is not one that the function takes."""
+
+    code, status = "unsupported_media_type", 415
+
+
+class InvalidInput(CallerError):
+    """The input does not fit the function's type, or the handler says that it can't be answered."""
+
+    code, status = "invalid_input", 422
+
+
+class FunctionError(ServeliteError):
+    """The function is at fault."""
+
+
+class FunctionFailed(FunctionError):
+    """The handler raised, or answered something that does not fit its annotation."""
+
+    code, status = "function_failed", 500
+
+
+class WorkerDied(FunctionError):
+    """The worker ended while it ran the call: a crash, a segfault, an exit."""
+
+    code, status = "worker_died", 502
+
+
+class TimedOut(FunctionError):
+    """The handler ran past `timeout_s`; its worker was killed."""
+
+    code, status = "timed_out", 504
+
+
+class ServiceError(ServeliteError):
+    """The server is at fault, for now."""
+
+    code, status, billed = "server_failed", 500, False
+
+
+class LedgerUnavailable(ServiceError):
+    """The ledger can't be written, and no call is served unmetered."""
+
+    code, status = "ledger_unavailable", 503
+
+
+class ShuttingDown(ServiceError):
+    """The server is ending and takes no new calls."""
+
+    code, status = "shutting_down", 503
+
+
+class FrameError(ServiceError):
+    """Gateway and worker misunderstood each other: a short, oversize or unknown frame."""
+
+    code, status = "frame_error", 500
+
+
+class DefinitionError(ServeliteError):
+    """A function's folder is wrong; `detail` begins with the file and line where that is known."""
+
+    code, status, billed = "definition_error", 500, False
+
+
+def all_errors(root: type[ServeliteError] = ServeliteError) -> Iterator[type[ServeliteError]]:
+    """Yield every class of the tree that has a `code` of its own."""
+    if "code" in vars(root):
+        yield root
+    for child in root.__subclasses__():
+        if child.__module__ == __name__:
+            yield from all_errors(child)
+
+
+def wire_code(error: ServeliteError) -> str:
+    """Return the code of the nearest class of this tree: an author's subclass keeps its parent's."""
+    return next(kind.code for kind in type(error).__mro__ if kind in _BY_CODE.values() or kind is ServeliteError)
+
+
+def from_wire(code: str, detail: str, errors: Sequence[FieldError] = ()) -> ServeliteError:
+    """Make the error again that another process named by its code."""
+    return _BY_CODE.get(code, FunctionFailed)(detail, errors)
+
+
+_BY_CODE: dict[str, type[ServeliteError]] = {kind.code: kind for kind in all_errors() if kind is not ServeliteError}

@@ -1,0 +1,178 @@
+"""The frames that gateway and worker exchange: length, kind, payload; bounded, no I/O here.
+
+A frame is `length:u32 kind:u8 payload`, big-endian, `length` counting kind and payload. The
+gateway sends BATCH; the worker sends READY (or BROKEN) once, then one REPLY for each BATCH.
+
+    READY   JSON of a `Description`
+    BROKEN  UTF-8 text: why the function can't be served
+    BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 deadline_s:f64 + those bytes
+    REPLY   compute_us:u64 cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
+            body:u32 code:u8 + those bytes; a code means an error, with {"detail", "errors"} as its body
+
+Everything that does not fit is a `FrameError`, never a wait for bytes that will not come.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from struct import Struct
+from struct import error as StructError
+
+from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.errors import FrameError, from_wire, wire_code
+
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+"""Largest frame: 42 bodies of the default 6 MiB limit; the pool fills a batch only up to a part of it."""
+
+HEAD = Struct("!IB")
+_COUNT = Struct("!H")
+_CALL = Struct("!IBBBd")
+_REPLY = Struct("!QQIH")
+_OUTCOME = Struct("!IB")
+
+
+class Kind(IntEnum):
+    """What a frame holds."""
+
+    READY = 1
+    BROKEN = 2
+    BATCH = 3
+    REPLY = 4
+
+
+def frame(kind: Kind, *parts: bytes) -> bytes:
+    """Put a frame together.
+
+    Raises:
+        FrameError: it would be longer than MAX_FRAME_BYTES.
+    """
+    length = 1 + sum(map(len, parts))
+    if length > MAX_FRAME_BYTES:
+        raise FrameError(f"A frame of {length} bytes is over the limit of {MAX_FRAME_BYTES}.")
+    return b"".join((HEAD.pack(length, kind), *parts))
+
+
+def parse_head(head: bytes) -> tuple[int, Kind]:
+    """Return how many payload bytes follow a frame's head, and what they are."""
+    try:
+        length, kind = HEAD.unpack(head)
+        return checked_length(length), Kind(kind)
+    except (StructError, ValueError) as error:
+        raise FrameError(f"Not a frame: it begins with {head.hex()}.") from error
+
+
+def checked_length(length: int) -> int:
+    """Return the payload's length from the frame's, or refuse it."""
+    if not 1 <= length <= MAX_FRAME_BYTES:
+        raise FrameError(f"A frame says that it has {length} bytes; 1 to {MAX_FRAME_BYTES} are possible.")
+    return length - 1
+
+
+class FrameReader:
+    """Makes frames of bytes as they arrive, in whatever pieces."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[Kind, bytes]]:
+        """Take some bytes and yield every frame that is complete with them."""
+        self._pending += data
+        while len(self._pending) >= HEAD.size:
+            size, kind = parse_head(bytes(self._pending[: HEAD.size]))
+            end = HEAD.size + size
+            if len(self._pending) < end:
+                return
+            payload = bytes(memoryview(self._pending)[HEAD.size : end])
+            del self._pending[:end]
+            yield kind, payload
+
+    def close(self) -> None:
+        """Say that no more bytes come.
+
+        Raises:
+            FrameError: they ended inside a frame.
+        """
+        if self._pending:
+            raise FrameError(f"The connection ended inside a frame, after {len(self._pending)} bytes of it.")
+
+
+def pack_batch(calls: Sequence[Call]) -> bytes:
+    """Make the BATCH frame of some calls."""
+    parts = [_COUNT.pack(len(calls))]
+    for call in calls:
+        id_, media, account = call.id.encode(), call.media_type.encode(), call.account.encode()
+        parts += (_CALL.pack(len(call.body), len(id_), len(media), len(account), call.deadline_s), id_, media, account, call.body)
+    return frame(Kind.BATCH, *parts)
+
+
+def unpack_batch(payload: bytes, function: str) -> list[Call]:
+    """Read the calls of a BATCH frame's payload."""
+    fields = _Fields(payload)
+    (count,) = fields.take(_COUNT)
+    calls = []
+    for _ in range(count):
+        body, id_, media, account, deadline_s = fields.take(_CALL)
+        head = fields.slice(id_).decode(), function, fields.slice(media).decode()
+        owner = fields.slice(account).decode()
+        calls.append(Call(*head, fields.slice(body), owner, deadline_s))
+    fields.end()
+    return calls
+
+
+def pack_reply(reply: BatchReply) -> bytes:
+    """Make the REPLY frame of a batch."""
+    parts = [_REPLY.pack(reply.compute_us, reply.cpu_us, reply.peak_kib, len(reply.outcomes))]
+    for outcome in reply.outcomes:
+        code, body = b"", outcome.body
+        if error := outcome.error:
+            code = wire_code(error).encode()
+            body = json.dumps({"detail": error.detail, "errors": error.errors}).encode()
+        parts += (_OUTCOME.pack(len(body), len(code)), code, body)
+    return frame(Kind.REPLY, *parts)
+
+
+def unpack_reply(payload: bytes) -> BatchReply:
+    """Read a REPLY frame's payload."""
+    fields = _Fields(payload)
+    compute_us, cpu_us, peak_kib, count = fields.take(_REPLY)
+    outcomes = []
+    for _ in range(count):
+        body, code = fields.take(_OUTCOME)
+        name = fields.slice(code)
+        content = fields.slice(body)
+        outcomes.append(_failed(name, content) if name else Outcome(content))
+    fields.end()
+    return BatchReply(outcomes, compute_us, cpu_us, peak_kib)
+
+
+def _failed(code: bytes, content: bytes) -> Outcome:
+    said = json.loads(content)
+    return Outcome(error=from_wire(code.decode(), said["detail"], said["errors"]))
+
+
+class _Fields:
+    """Walks through a payload; whatever reaches past its end is a FrameError."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._at = 0
+
+    def take(self, shape: Struct) -> tuple:  # type: ignore[type-arg]  # Struct's fields are untyped
+        try:
+            values = shape.unpack_from(self._payload, self._at)
+        except StructError as error:
+            raise FrameError(f"A frame ends at byte {len(self._payload)}, inside a field at {self._at}.") from error
+        self._at += shape.size
+        return values
+
+    def slice(self, length: int) -> bytes:
+        end = self._at + length
+        if end > len(self._payload):
+            raise FrameError(f"A frame ends at byte {len(self._payload)}, but a field of it at {end}.")
+        value = self._payload[self._at : end]
+        self._at = end
+        return value
+
+    def end(self) -> None:
+        if self._at != len(self._payload):
+            raise FrameError(f"A frame has {len(self._payload) - self._at} bytes more than its fields.")

@@ -1,0 +1,137 @@
+"""A function: a typed handler with its limits, and what the world may know of it."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from logging import Logger
+from typing import Any, TypedDict, TypeVar, Unpack, overload
+
+from servelite.core.errors import DefinitionError
+
+AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Any])
+
+LIMITS_ATTRIBUTE = "__servelite_limits__"
+
+
+class LimitFields(TypedDict, total=False):
+    """The fields of `@function(...)`; see `Limits` for their meaning."""
+
+    max_batch: int
+    timeout_s: float
+    memory_mib: int
+    max_workers: int | None
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a function may use.
+
+    max_batch    calls that one run of the handler may answer, 1 or more; above 1 the handler takes
+                 a list and returns a list
+    timeout_s    seconds one run of the handler may take before its worker is killed
+    memory_mib   MiB one worker may use
+    max_workers  workers at the same time; None means as many as the machine has cores
+    idle_s       seconds without a call after which the workers end
+    """
+
+    max_batch: int = 1
+    timeout_s: float = 30.0
+    memory_mib: int = 1024
+    max_workers: int | None = None
+    idle_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            _require_positive(limit.name, getattr(self, limit.name))
+
+
+def _require_positive(name: str, value: object) -> None:
+    if name == "max_workers" and value is None:
+        return
+    kind: type | tuple[type, ...] = (int, float) if name.endswith("_s") else int
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < float("inf"):  # type: ignore[operator]
+        rule = "a number above 0" if name.endswith("_s") else "a whole number from 1"
+        raise DefinitionError(f"@function({name}={value!r}): {name} is {rule}.")
+
+
+@overload
+def function(handler: AnyHandler, /) -> AnyHandler: ...
+@overload
+def function(**limits: Unpack[LimitFields]) -> Callable[[AnyHandler], AnyHandler]: ...
+def function(handler: Callable[..., Any] | None = None, /, **limits: Any) -> Any:
+    """Mark the one function of a `handler.py` that answers calls; it stays an ordinary function.
+
+    Use it bare (`@function`) or with limits (`@function(max_batch=64, timeout_s=2)`).
+
+    Raises:
+        DefinitionError: a limit has an unknown name or an impossible value.
+    """
+    known = [limit.name for limit in fields(Limits)]
+    for name in limits:
+        if name not in known:
+            raise DefinitionError(f"@function has no field '{name}'{_nearest(name, known)}. Its fields: {', '.join(known)}.")
+    checked = Limits(**limits)
+
+    def mark(marked: AnyHandler) -> AnyHandler:
+        setattr(marked, LIMITS_ATTRIBUTE, checked)
+        return marked
+
+    return mark if handler is None else mark(handler)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler may know of its call: annotate a second parameter with it.
+
+    deadline_s is on `time.monotonic()`'s clock, which all processes of a machine share.
+    """
+
+    request_id: str
+    account: str
+    deadline_s: float
+    media_type: str
+    logger: Logger
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the world may know of a function without running it; plain data that crosses processes.
+
+    takes   media types of the input; `image/*` stands for all images
+    gives   media type of the output
+    card    the content of card.toml
+    """
+
+    name: str
+    summary: str
+    limits: Limits
+    takes: tuple[str, ...]
+    gives: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    examples: tuple[dict[str, Any], ...] = ()
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def accepts(self, media_type: str) -> bool:
+        """Tell whether a Content-Type (without parameters, lower case) fits; none at all does."""
+        if not media_type or media_type in self.takes:
+            return True
+        return f"{media_type.partition('/')[0]}/*" in self.takes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Description":
+        """Make a description from what `to_dict` returned, perhaps in another process."""
+        known = {**data, "limits": Limits(**data["limits"])}
+        for name in ("takes", "examples"):
+            known[name] = tuple(data[name])
+        return cls(**known)

@@ -1,0 +1,158 @@
+"""From bytes to a handler's typed input, and from its output to bytes; pydantic has its room here.
+
+Strict JSON only. pydantic's parser lets NaN, Infinity and numbers beyond a float through (also as
+strings in float fields) and its writer turns them into null, so a body that could hold one (a cheap
+look at its bytes) has its values walked.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Annotated, Any, NoReturn, get_args, get_origin
+
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError
+
+from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson
+
+JSON = "application/json"
+TEXT = "text/plain"
+BINARY = "application/octet-stream"
+
+MAX_FIELD_ERRORS = 20
+"""Field errors in one answer: enough to mend a form, bounded for a list of a million wrong items."""
+
+_FOLDED = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789+", b"abcdefghijklmnopqrstuvwxyz0000000000")
+_LONG_NUMBER = b"0" * 300
+
+
+class Codec:
+    """Decodes the input and encodes the output of one function."""
+
+    def __init__(self, input_type: Any, output_type: Any) -> None:
+        self._input = _adapter(input_type)
+        self._output = _adapter(output_type)
+        self._reads = _plain(input_type)
+        self._writes = _plain(output_type)
+        self.takes = {str: (TEXT, JSON), bytes: (BINARY, "image/*", "audio/*")}.get(self._reads, (JSON,))
+        self.gives = {str: TEXT, bytes: BINARY}.get(self._writes, JSON)
+
+    def schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the JSON Schemas of input and output."""
+        return self._input.json_schema(mode="validation"), self._output.json_schema(mode="serialization")
+
+    def decode(self, body: bytes, media_type: str) -> Any:
+        """Make the handler's input of a body.
+
+        Raises:
+            MalformedJson: it is not strict JSON, or not UTF-8.
+            InvalidInput: it does not fit the type.
+        """
+        try:
+            if self._reads is bytes:
+                return self._input.validate_python(body)
+            if self._reads is str and media_type != JSON:
+                return self._input.validate_python(body.decode())
+            value = self._input.validate_json(body)
+        except ValidationError as error:
+            _refuse(error)
+        except UnicodeDecodeError as error:
+            raise MalformedJson(f"The body is not UTF-8 text: byte {error.start} is {body[error.start]:#04x}.") from error
+        if _could_overflow(body):
+            _refuse_non_finite(body, value)
+        return value
+
+    def encode(self, output: Any) -> bytes:
+        """Make the answer's body of a handler's output.
+
+        Raises:
+            FunctionFailed: it does not fit the handler's return type, or holds NaN or Infinity.
+        """
+        try:
+            value = self._output.validate_python(output)
+            if self._writes is bytes:
+                return bytes(value)
+            if self._writes is str:
+                return str(value).encode()
+            body = self._output.dump_json(value)
+        except (ValidationError, PydanticSerializationError, UnicodeEncodeError) as error:
+            raise FunctionFailed(f"The output does not fit the return type: {error}") from error
+        if (b"null" in body or b"NaN" in body or b"Infinity" in body) and (path := _non_finite(value)) is not None:
+            raise FunctionFailed(f"The output holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
+        return body
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation)
+    except PydanticUserError as error:
+        raise DefinitionError(f"The type {annotation} can't be validated: {error.message}") from error
+
+
+def _plain(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    found = error.errors(include_url=False, include_context=False)
+    if found[0]["type"] == "json_invalid":
+        raise MalformedJson(f"The body is not strict JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from error
+    said: list[FieldError] = [
+        {"field": _path(one["loc"]), "message": one["msg"], "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]
+    ]
+    raise InvalidInput("; ".join(map(_sentence, found[:3])) + ".", said) from error
+
+
+def _sentence(one: ErrorDetails) -> str:
+    shown = f" (it is {_shown(one['input'])})" if one["type"] != "missing" else ""
+    return f"{_path(one['loc']) or 'input'}: {one['msg']}{shown}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Write a location as people do: `lines[2].text`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).removeprefix(".")
+
+
+def _could_overflow(body: bytes) -> bool:
+    """Tell, in about 1 µs a KB, whether a body could hold NaN, Infinity, or a number like 1e999."""
+    folded = body.translate(_FOLDED)
+    return b"e0" in folded or b"nan" in folded or b"inf" in folded or _LONG_NUMBER in folded
+
+
+def _refuse_non_finite(body: bytes, value: Any) -> None:
+    if b"NaN" in body or b"Infinity" in body:
+        json.loads(body, parse_constant=_refuse_constant)
+    if (path := _non_finite(value)) is not None:
+        rule: FieldError = {"field": path, "message": "Input should be a finite number", "rule": "finite_number"}
+        raise InvalidInput(f"{path or 'input'}: Input should be a finite number.", [rule])
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"The body is not strict JSON: it holds {name}; JSON numbers are finite.")
+
+
+def _non_finite(value: Any, path: str = "") -> str | None:
+    """Return where the first NaN or Infinity stands in a value, None where all is finite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    for step, part in _parts(value):
+        if (found := _non_finite(part, f"{path}{step}")) is not None:
+            return found.removeprefix(".")
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f".{key}", part) for key, part in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f"[{index}]", part) for index, part in enumerate(value))
+    elif isinstance(value, BaseModel):
+        yield from ((f".{name}", part) for name, part in {**value.__dict__, **(value.__pydantic_extra__ or {})}.items())
+    elif is_dataclass(value):
+        yield from ((f".{name}", getattr(value, name)) for name in value.__dataclass_fields__)

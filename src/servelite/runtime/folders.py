@@ -1,0 +1,43 @@
+"""Which folders are functions: found by their handler.py, named by their folder, never imported here."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from servelite.core.errors import DefinitionError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+def find_functions(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the function folders that paths name, by function name; a path is one, or a folder of them.
+
+    Raises:
+        DefinitionError: a path holds no function, a name is impossible, or two folders share one.
+    """
+    found: dict[str, Path] = {}
+    for folder in [folder for path in paths for folder in _functions_in(path)]:
+        name = checked_name(folder.resolve().name)
+        if found.setdefault(name, folder).resolve() != folder.resolve():
+            raise DefinitionError(f"Two functions are named '{name}': {found[name]} and {folder}. Rename one folder.")
+    return found
+
+
+def checked_name(name: str) -> str:
+    """Return a function's name, or refuse it."""
+    if not NAME.fullmatch(name):
+        raise DefinitionError(
+            f"'{name}' can't name a function. A name has up to 64 letters, digits, '_' and '-', and begins with a letter."
+        )
+    return name
+
+
+def _functions_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        raise DefinitionError(f"There is no folder {path}. Make a function there with: servelite new {path}")
+    if (path / "handler.py").is_file():
+        return [path]
+    inside = sorted(handler.parent for handler in path.glob("*/handler.py"))
+    if not inside:
+        raise DefinitionError(f"{path} has no handler.py, and no folder in it has one. Make a function with: servelite new {path}")
+    return inside

@@ -1,0 +1,147 @@
+"""One worker process as the gateway sees it: start it, hand it a batch, end it, say how it died."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from servelite.core import frames
+from servelite.core.call import BatchReply, Call
+from servelite.core.errors import DefinitionError, FrameError, FunctionError, TimedOut, WorkerDied
+from servelite.core.frames import FrameReader, Kind
+from servelite.core.function import Description
+
+EXIT_GRACE_S = 0.1
+"""A worker whose socket closed is gone within this time, or is killed."""
+
+STOP_GRACE_S = 2.0
+"""A worker that was told to stop may run its exit handlers for this long."""
+
+
+class WorkerProcess:
+    """The `Worker` port over a Unix socket pair; a batch past the function's `timeout_s` kills the process."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], function: str) -> None:
+        """Take the command that begins a worker; its arguments may hold `{fd}`, the worker's end of the socket."""
+        self._command = command
+        self._environment = environment
+        self._function = function
+        self._timeout_s = float("inf")
+        self._is_late = False
+
+    async def start(self) -> Description:
+        """Start the process and wait until it is ready.
+
+        Raises:
+            DefinitionError: the function can't be loaded.
+            WorkerDied: the process ended while it loaded the function.
+        """
+        ours, theirs = socket.socketpair()
+        command = [part.format(fd=theirs.fileno()) for part in self._command]
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=self._environment
+            )
+        loop = asyncio.get_running_loop()
+        _, self._link = await loop.create_connection(_Link, sock=ours)
+        kind, payload = await self._exchange(b"")
+        if kind is Kind.BROKEN:
+            await self.stop()
+            raise DefinitionError(payload.decode())
+        description = Description.from_dict(json.loads(payload))
+        self._timeout_s = description.limits.timeout_s
+        return description
+
+    async def run(self, calls: Sequence[Call]) -> BatchReply:
+        """Have a batch answered.
+
+        Raises:
+            TimedOut: the batch ran past `timeout_s`; the process was killed.
+            WorkerDied: the process ended by itself.
+        """
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
+        try:
+            _, payload = await self._exchange(frames.pack_batch(calls))
+        finally:
+            timer.cancel()
+        try:
+            return frames.unpack_reply(payload)
+        except FrameError as error:
+            self._link.close()
+            raise WorkerDied(f"The worker of {self._function} was ended: {error.detail}") from error
+
+    async def stop(self) -> None:
+        """Hang up, and wait until the process is gone; one that stays is killed."""
+        self._link.close()
+        await self._gone(STOP_GRACE_S)
+
+    async def _exchange(self, sent: bytes) -> tuple[Kind, bytes]:
+        try:
+            return await self._link.exchange(sent)
+        except ConnectionError as error:
+            await self._gone(EXIT_GRACE_S)
+            raise self._death() from error
+
+    async def _gone(self, grace_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            self._kill()
+            await self._process.wait()
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def _death(self) -> FunctionError:
+        if self._is_late:
+            return TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped.")
+        code = self._process.returncode or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return WorkerDied(f"The worker of {self._function} {how}.")
+
+
+class _Link(asyncio.Protocol):
+    """The gateway's end of the socket pair: one question at a time, each answered by one frame."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._reader = FrameReader()
+        self._answer: asyncio.Future[tuple[Kind, bytes]] | None = None
+        self._is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
+
+    async def exchange(self, sent: bytes) -> tuple[Kind, bytes]:
+        """Send bytes and return the next frame; ConnectionError where the other side is gone."""
+        if self._is_lost:
+            raise ConnectionError
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(sent)
+        return await self._answer
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                if self._answer is None or self._answer.done():
+                    raise FrameError("A worker sent a frame that nobody asked for.")
+                self._answer.set_result(frame)
+        except FrameError:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError())
+
+    def close(self) -> None:
+        self._transport.close()

@@ -1,0 +1,113 @@
+"""An append-only file of ledger rows, written before an answer leaves and moved into the database behind.
+
+One `write` a batch: a line with the JSON array of its rows. The kernel has the line when `write`
+returns, so a killed process loses nothing (a power cut may lose the last moments). Each writing
+process has a file of its own in the journal's folder and holds a lock on it for as long as it lives;
+how far each file has been moved stands in the database, in the transaction that moved it, so any
+process may move any file at any time and no row arrives twice.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from servelite.core.errors import LedgerUnavailable
+from servelite.core.ports import Row
+
+ROTATE_BYTES = 16 * 1024 * 1024
+"""A file that has grown to this is left for a new one: about 100,000 rows."""
+
+
+class Journal:
+    """The file this process appends to."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a file in the folder, which is made; LedgerUnavailable where it can't be."""
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            raise LedgerUnavailable(f"The ledger's journal can't be written in {folder}: {error.strerror}.") from error
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep rows, all or none.
+
+        Raises:
+            LedgerUnavailable: the disk is full or the file can't be written.
+        """
+        line = json.dumps(rows, separators=(",", ":")).encode() + b"\n"
+        try:
+            self._write(line)
+        except OSError as error:
+            raise LedgerUnavailable(f"The call could not be metered, so it is not answered: {error.strerror}. Try again later.") from error
+
+    def close(self) -> None:
+        """Give up the file; what it holds is still to be moved."""
+        os.close(self._file)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._file, line)
+            if written != len(line):
+                raise OSError(0, "the disk is full")
+        except OSError:
+            os.ftruncate(self._file, self._size)  # a torn line must not run into the next one
+            raise
+        self._size += written
+        if self._size >= ROTATE_BYTES:
+            os.close(self._file)
+            self._open()
+
+    def _open(self) -> None:
+        """Begin a new file and lock it; one that was taken for abandoned before the lock stood is left for another."""
+        while True:
+            path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._size = 0
+            if path.exists():
+                return
+            os.close(self._file)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal file as the one who moves its rows sees it."""
+
+    path: Path
+
+    def lines_from(self, offset: int) -> tuple[list[bytes], int]:
+        """Return the complete lines after an offset, and where they end."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(offset)
+            new = file.read()
+            complete = new.rfind(b"\n") + 1
+            return new[:complete].splitlines(), offset + complete
+        return [], offset
+
+    @contextlib.contextmanager
+    def abandoned(self) -> Iterator[bool]:
+        """Tell, inside the block, whether nobody writes this file any more; it stays so while the block runs."""
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(file)
+
+
+def journal_files(folder: Path) -> list[JournalFile]:
+    """Return the journal files of a folder, those of other processes and of dead ones among them."""
+    return [JournalFile(path) for path in sorted(folder.glob("*.jsonl"))]

@@ -1,0 +1,111 @@
+"""The SQLite file of the ledger: its tables, moving journals into them, and the sums over them."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from servelite.core.errors import DefinitionError, LedgerUnavailable
+from servelite.core.ports import Row, Usage
+from servelite.stores.journal import JournalFile, journal_files
+
+BUSY_S = 5.0
+"""How long a process waits for another one's transaction."""
+
+_TEXT = {"id", "account", "function", "code"}
+_COLUMNS = ", ".join(f"{name} {'TEXT' if name in _TEXT else 'INTEGER'} NOT NULL" for name in Row._fields)
+_INSERT = f"INSERT OR IGNORE INTO calls VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608  names of our own
+
+_GROUPS = {
+    "function": "function",
+    "account": "account",
+    "day": "date(at_us / 1000000, 'unixepoch')",
+}
+
+MIGRATIONS = (
+    f"""
+    CREATE TABLE calls ({_COLUMNS}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID;
+    CREATE INDEX calls_at ON calls (at_us);
+    CREATE TABLE journals (name TEXT PRIMARY KEY, moved_bytes INTEGER NOT NULL) STRICT;
+    """,
+)
+"""Statements that bring the tables from one `user_version` to the next."""
+
+
+class LedgerFile:
+    """One connection to the ledger; a thread or process that wants it opens its own."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, made and migrated as needed; LedgerUnavailable where that is impossible."""
+        self._journals = journals_folder(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            self._migrate(path)
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnavailable(f"The ledger {path} can't be opened: {error}. Name another with --ledger.") from error
+
+    def move_journals(self) -> None:
+        """Move what is new in every journal file into the tables; files that nobody writes any more go."""
+        for file in journal_files(self._journals):
+            with file.abandoned() as is_abandoned:
+                self._move(file, is_abandoned)
+
+    def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
+        """Sum the calls of [since_us, until_us) by `function`, `account` or `day`."""
+        if by not in _GROUPS:
+            raise DefinitionError(f"Usage can't be summed by '{by}'. It can by: {', '.join(_GROUPS)}.")
+        rows = self._db.execute(
+            f"SELECT {_GROUPS[by]}, count(*), sum(code <> 'ok'), sum(compute_us), sum(cpu_us), sum(billed_us)"
+            " FROM calls WHERE at_us >= ? AND at_us < ? GROUP BY 1 ORDER BY 4 DESC, 1",
+            (since_us, until_us),
+        )
+        return [Usage(*row) for row in rows]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._db.close()
+
+    def _move(self, file: JournalFile, is_abandoned: bool) -> None:
+        with self._transaction():
+            row = self._db.execute("SELECT moved_bytes FROM journals WHERE name = ?", (file.path.name,)).fetchone()
+            lines, end = file.lines_from(row[0] if row else 0)
+            for line in lines:
+                self._db.executemany(_INSERT, json.loads(line))
+            if is_abandoned:
+                self._db.execute("DELETE FROM journals WHERE name = ?", (file.path.name,))
+            elif lines:
+                self._db.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", (file.path.name, end))
+        if is_abandoned:
+            file.path.unlink(missing_ok=True)
+
+    def _migrate(self, path: Path) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with self._transaction():
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                raise LedgerUnavailable(f"The ledger {path} was written by a newer servelite. Update servelite, or name another ledger.")
+            for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+                for statement in filter(str.strip, statements.split(";")):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number}")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def journals_folder(path: Path) -> Path:
+    """Return where the journals of a ledger file stand: beside it."""
+    return path.with_name(path.name + ".journal")

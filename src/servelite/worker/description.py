@@ -1,0 +1,72 @@
+"""What the world may know of a loaded function: its schemas, examples and card, read from its folder."""
+
+import base64
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from servelite.core.errors import DefinitionError
+from servelite.core.function import Description
+from servelite.core.schema import BINARY, TEXT
+from servelite.worker.loader import Function
+
+
+def describe(function: Function) -> Description:
+    """Describe a function.
+
+    Raises:
+        DefinitionError: examples.jsonl or card.toml can't be read, or a type has no JSON Schema.
+    """
+    input_schema, output_schema = function.codec.schemas()
+    return Description(
+        name=function.name,
+        summary=function.summary,
+        limits=function.limits,
+        takes=function.codec.takes,
+        gives=function.codec.gives,
+        input_schema=input_schema,
+        output_schema=output_schema,
+        examples=tuple(read_examples(function.folder)),
+        card=read_card(function.folder),
+    )
+
+
+def read_examples(folder: Path) -> list[dict[str, Any]]:
+    """Read a folder's examples.jsonl: {"input": …, "output": …} a line, the output optional; none without the file."""
+    file = folder / "examples.jsonl"
+    if not file.is_file():
+        return []
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+    return [_example(f"{file}:{number}", line) for number, line in lines if line.strip()]
+
+
+def _example(place: str, line: str) -> dict[str, Any]:
+    try:
+        example = json.loads(line)
+    except ValueError as error:
+        raise DefinitionError(f"{place}: not JSON: {error}. Each line is one {{'input': …, 'output': …}}.") from error
+    if not isinstance(example, dict) or "input" not in example:
+        raise DefinitionError(f'{place}: an example is an object with an "input" and perhaps an "output".')
+    return example
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read a folder's card.toml; empty without the file."""
+    file = folder / "card.toml"
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DefinitionError(f"{file}: not TOML: {error}.") from error
+
+
+def example_body(function: Function, example: dict[str, Any]) -> bytes:
+    """Return the body that sends an example's input: text as it is, bytes from base64, all else as JSON."""
+    value = example["input"]
+    if isinstance(value, str) and function.codec.takes[0] == TEXT:
+        return value.encode()
+    if isinstance(value, str) and function.codec.takes[0] == BINARY:
+        return base64.b64decode(value)
+    return json.dumps(value).encode()

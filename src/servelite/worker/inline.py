@@ -1,0 +1,30 @@
+"""A worker in this very process: for one call from the command line, a notebook, a test, or AWS Lambda."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from servelite.core.call import BatchReply, Call
+from servelite.core.function import Description
+from servelite.worker.description import describe
+from servelite.worker.loader import load
+from servelite.worker.runner import Runner
+
+
+class InlineWorker:
+    """The `Worker` port without a process: no isolation, no limits, no start-up cost."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def start(self) -> Description:
+        """Import the function here; DefinitionError where it can't be loaded."""
+        function = load(self._folder)
+        self._runner = Runner(function)
+        return describe(function)
+
+    async def run(self, calls: Sequence[Call]) -> BatchReply:
+        """Answer a batch; blocks the event loop meanwhile."""
+        return self._runner.run(calls)
+
+    async def stop(self) -> None:
+        """Do nothing: it ends with this process."""

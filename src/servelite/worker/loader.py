@@ -1,0 +1,104 @@
+"""From a folder to a function: import its `handler.py`, find the handler, read its types.
+
+Whatever is wrong in the folder becomes one DefinitionError that begins with the file and line.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from servelite.core.errors import DefinitionError
+from servelite.core.function import LIMITS_ATTRIBUTE, Limits
+from servelite.core.schema import Codec
+from servelite.core.signature import Signature, read_signature
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function ready to run: its handler with types and limits."""
+
+    name: str
+    folder: Path
+    handler: Callable[..., Any]
+    limits: Limits
+    signature: Signature
+    codec: Codec
+    summary: str
+
+
+def load(folder: Path) -> Function:
+    """Import a function's folder; its models are opened with it.
+
+    Raises:
+        DefinitionError: the folder is not a function that can be served.
+    """
+    file = folder / "handler.py"
+    if not file.is_file():
+        raise DefinitionError(f"{folder} has no handler.py. Make one with: servelite new {folder.name}")
+    module = _import(file)
+    handler = _find_handler(module, file)
+    limits: Limits = getattr(handler, LIMITS_ATTRIBUTE)
+    try:
+        signature = read_signature(handler, limits)
+        codec = Codec(signature.input_type, signature.output_type)
+    except DefinitionError as error:
+        raise DefinitionError(f"{file}:{_line(handler)}: {error.detail}") from error
+    summary = (module.__doc__ or handler.__doc__ or "").strip().partition("\n")[0]
+    return Function(folder.resolve().name, folder, handler, limits, signature, codec, summary)
+
+
+def _import(file: Path) -> ModuleType:
+    """Run a handler.py as a module of its own name; its folder comes first on sys.path, as for a script."""
+    name = f"servelite_function_{file.resolve().parent.name}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec and spec.loader, "a .py file always has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise DefinitionError(f"{error.filename}:{error.lineno}: {error.msg}.") from error
+    except ModuleNotFoundError as error:
+        cure = f"Install it with: {sys.executable} -m pip install {str(error.name).partition('.')[0]}"
+        raise DefinitionError(f"{_where(error, file)}: there is no package '{error.name}' here. {cure}") from error
+    except DefinitionError as error:
+        raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
+    except Exception as error:  # a handler.py is user code: whatever it raises is told with its place
+        raise DefinitionError(f"{_where(error, file)}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _where(error: BaseException, file: Path) -> str:
+    """Name the deepest line of the function's own folder that the error came through."""
+    place, trace = f"{file}", error.__traceback__
+    while trace is not None:
+        if _is_inside(trace, file.parent):
+            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _is_inside(trace: TracebackType, folder: Path) -> bool:
+    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(folder)
+
+
+def _find_handler(module: ModuleType, file: Path) -> Callable[..., Any]:
+    own = [value for value in vars(module).values() if hasattr(value, LIMITS_ATTRIBUTE) and value.__module__ == module.__name__]
+    handlers = list({id(value): value for value in own}.values())
+    if not handlers:
+        raise DefinitionError(f"{file} has no handler. Put @function above the function that answers calls.")
+    if len(handlers) > 1:
+        listed = ", ".join(f"{one.__name__} (line {_line(one)})" for one in handlers)
+        raise DefinitionError(f"{file} has {len(handlers)} handlers: {listed}. A folder is one function; move the others out.")
+    handler: Callable[..., Any] = handlers[0]
+    return handler
+
+
+def _line(handler: Callable[..., Any]) -> int:
+    code = getattr(handler, "__code__", None)
+    return code.co_firstlineno if code else 1

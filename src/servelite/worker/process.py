@@ -1,0 +1,71 @@
+"""A worker's life: load the function, say READY, then a REPLY for each BATCH until the gateway hangs up."""
+
+import contextlib
+import json
+import logging
+import signal
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from servelite.core import frames
+from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.errors import DefinitionError, FrameError, FunctionFailed
+from servelite.core.frames import Kind
+from servelite.worker.description import describe, example_body, read_examples
+from servelite.worker.loader import Function, load
+from servelite.worker.onnx import intra_op_threads
+from servelite.worker.runner import Runner
+
+
+def main(folder: Path, socket_fd: int, threads: int) -> None:
+    """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the gateway ends its workers
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    intra_op_threads.set(threads)
+    quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
+    with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
+        function = _load(folder, connection)
+        if function is not None:
+            _serve(Runner(function), function.name, reader, connection)
+
+
+def _load(folder: Path, connection: socket.socket) -> Function | None:
+    try:
+        function = load(folder)
+        description = describe(function)
+    except DefinitionError as error:
+        connection.sendall(frames.frame(Kind.BROKEN, error.detail.encode()))
+        return None
+    _warm_up(function)
+    connection.sendall(frames.frame(Kind.READY, json.dumps(description.to_dict()).encode()))
+    return function
+
+
+def _warm_up(function: Function) -> None:
+    """Run the first example, so that the first caller does not pay for what a model sets up on its first run."""
+    for example in read_examples(function.folder)[:1]:
+        call = Call("warm-up", function.name, function.codec.takes[0], example_body(function, example))
+        if error := Runner(function).run([call]).outcomes[0].error:
+            logging.getLogger("servelite.worker").warning("%s: its first example fails: %s", function.name, error.detail)
+
+
+def _serve(runner: Runner, function: str, reader: BinaryIO, connection: socket.socket) -> None:
+    while head := reader.read(frames.HEAD.size):
+        size, kind = frames.parse_head(head)
+        if kind is not Kind.BATCH:
+            raise FrameError(f"A worker takes BATCH frames; this one is {kind.name}.")
+        payload = reader.read(size)
+        if len(payload) < size:
+            raise FrameError(f"The gateway hung up {size - len(payload)} bytes before a frame's end.")
+        reply = runner.run(frames.unpack_batch(payload, function))
+        connection.sendall(_packed(reply))
+
+
+def _packed(reply: BatchReply) -> bytes:
+    try:
+        return frames.pack_reply(reply)
+    except FrameError as error:  # the outputs are too large: an error for each of them always fits
+        failed = [Outcome(error=outcome.error or FunctionFailed(error.detail)) for outcome in reply.outcomes]
+        return frames.pack_reply(replace(reply, outcomes=failed))
