@@ -49,6 +49,7 @@ class Sentence:
 
     @property
     def positive(self) -> bool:
+        """Tell whether the raters found it positive."""
         return self.rating > 0
 
 
@@ -147,8 +148,8 @@ def read_all() -> Iterator[Sentence]:
                 yield Sentence(corpus, normalise(text), text, float(rating))
     for row in csv.DictReader(io.StringIO(read_rotten_tomatoes(), newline="")):
         if row["category"] != "plot":
-            text, rating = row["text"], {"fresh": 1.0, "rotten": -1.0}[row["category"]]
-            yield Sentence("rotten_tomatoes", normalise(text), text, rating)
+            verdict = {"fresh": 1.0, "rotten": -1.0}[row["category"]]
+            yield Sentence("rotten_tomatoes", normalise(row["text"]), row["text"], verdict)
 
 
 def read_ground_truth(file: str) -> str:
@@ -168,7 +169,7 @@ def read_member(archive: tarfile.TarFile, name: str) -> bytes:
     """Return the bytes of one file of a tar archive."""
     member = archive.extractfile(name)
     if member is None:
-        raise SystemExit(f"{name} in {archive.name} is not a file; the archive is not the one that {LOCK.name} pins.")
+        raise SystemExit(f"{name} is not a file of {VADER.name}. Delete the archive, so that it is fetched anew.")
     return member.read()
 
 

@@ -10,6 +10,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -59,7 +60,8 @@ def ask_lexicon(sentences: Sequence[Sentence]) -> np.ndarray:
         for file in ("vaderSentiment.py", "vader_lexicon.txt", "emoji_utf8_lexicon.txt"):
             (Path(folder) / file).write_bytes(read_from_sdist(f"vaderSentiment/{file}"))
         spec = importlib.util.spec_from_file_location("vaderSentiment", Path(folder) / "vaderSentiment.py")
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         vader = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(vader)
         analyser = vader.SentimentIntensityAnalyzer()
@@ -79,13 +81,14 @@ def as_toml(corpora: Corpora, measured: dict[str, Measured]) -> str:
 
 def check_card(corpora: Corpora, measured: dict[str, Measured]) -> list[str]:
     """Return what card.toml says otherwise than measured, one sentence each."""
-    card = tomllib.loads((HERE / "card.toml").read_text())
-    made = tomllib.loads(as_toml(corpora, measured))
-    wrong = [] if card["split"]["rows"] == made["split"]["rows"] else [f"[split.rows] should be {made['split']['rows']}."]
-    for name, figures in made["measured"].items():
-        if card["measured"].get(name) != figures:
-            wrong.append(f"[measured.{name}] should be {figures}.")
-    return wrong
+    recorded = tables(tomllib.loads((HERE / "card.toml").read_text()))
+    true = tables(tomllib.loads(as_toml(corpora, measured)))
+    return [f"[{name}] should be {true[name]}." for name in true if recorded.get(name) != true[name]]
+
+
+def tables(card: dict[str, Any]) -> dict[str, Any]:
+    """Return the generated tables of a card by their full names."""
+    return {"split.rows": card["split"]["rows"]} | {f"measured.{name}": t for name, t in card["measured"].items()}
 
 
 def check_parity(corpora: Corpora) -> list[str]:

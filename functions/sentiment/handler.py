@@ -9,10 +9,14 @@ from servelite import InvalidInput, function, load_onnx
 
 
 class Review(BaseModel):
+    """A text to judge."""
+
     text: str = Field(min_length=1, max_length=10_000, description="a review, tweet or sentence in English")
 
 
 class Sentiment(BaseModel):
+    """The more probable of two labels."""
+
     label: Literal["positive", "negative"]
     score: float = Field(ge=0, le=1, description="probability of the label")
 
@@ -26,11 +30,15 @@ def sentiment(reviews: list[Review]) -> list[Sentiment | InvalidInput]:
     # Lower-cased here: ONNX's own StringNormalizer needs a locale that slim images lack.
     texts = np.array([review.text.lower() for review in reviews], dtype=object)
     positive, known = model.run(["positive", "known"], {"text": texts})
-    return [answer(*row) for row in zip(reviews, positive.tolist(), known.tolist(), strict=True)]
+    rows = zip(reviews, positive.tolist(), known.tolist(), strict=True)
+    return [answer(review, chance if is_known else None) for review, chance, is_known in rows]
 
 
-def answer(review: Review, positive: float, known: bool) -> Sentiment | InvalidInput:
-    """Make one answer. Without the refusals, text the model can't read would get the average of its training data."""
+def answer(review: Review, positive: float | None) -> Sentiment | InvalidInput:
+    """Make one answer from the probability of "positive", None if no word of the text is known.
+
+    Without the refusals, text that the model can't read would be answered from next to nothing.
+    """
     if not review.text.strip():
         return InvalidInput("The text is blank. Send a review of at least one English word.")
     if not mainly_latin(review.text):
@@ -38,7 +46,7 @@ def answer(review: Review, positive: float, known: bool) -> Sentiment | InvalidI
             "The text is not mainly in Latin letters, and this model knows English only. "
             "Send English text, or put a language detector before it."
         )
-    if not known:
+    if positive is None:
         return InvalidInput(
             f'None of the words in "{shorten(review.text)}" is known to this model, which learnt from English reviews '
             "and tweets. Send more text, or check its spelling and language."

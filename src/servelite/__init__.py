@@ -5,8 +5,7 @@ Importing this loads none of starlette, uvicorn, onnxruntime, numpy or rich.
 
 from servelite.core.errors import InvalidInput, ServeliteError
 from servelite.core.function import Context, function
+from servelite.core.version import VERSION as __version__
 from servelite.worker.onnx import load_onnx
-
-__version__ = "0.1.0"
 
 __all__ = ["Context", "InvalidInput", "ServeliteError", "__version__", "function", "load_onnx"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from servelite.core.errors import DefinitionError
-from servelite.core.ports import Ledger, Worker
+from servelite.core.ports import Ledger, Usage, Worker
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.folders import find_functions
 from servelite.runtime.metering import Meter
@@ -44,6 +44,18 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     from servelite.worker.inline import InlineWorker
 
     return _engine(find_functions([folder]), lambda _, found: InlineWorker(found), ledger, sys.maxsize)
+
+
+def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:
+    """Sum the calls of a ledger, which another process may be writing; none where it does not exist yet.
+
+    Raises:
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    from servelite.stores.ledger import sum_usage
+
+    exists = ledger != "none" and ledger_path(ledger).exists()
+    return sum_usage(ledger_path(ledger), by, since_us, until_us) if exists else []
 
 
 def open_ledger(url: str) -> Ledger:

@@ -67,18 +67,11 @@ async def respond(send: Send, status: int, media_type: str, body: bytes, headers
 
 
 def _receipt_headers(request_id: str, receipt: Receipt) -> Headers:
-    """Write a receipt as an RFC 9651 dictionary and as Server-Timing (ms)."""
-    said = (
-        f"compute-us={receipt.compute_us}, cpu-us={receipt.cpu_us}, queue-us={receipt.queue_us}, "
-        f"batch={receipt.batch}, cold=?{receipt.cold:d}, billed-us={receipt.billed_us}"
-    )
-    timing = (
-        f"queue;dur={receipt.queue_us / 1000:.3f}, init;dur={receipt.init_us / 1000:.3f}, "
-        f"compute;dur={receipt.compute_us / 1000:.3f}"
-    )
+    """Write a receipt, and Server-Timing (ms) for browsers."""
+    timing = f"queue;dur={receipt.queue_us / 1000:.3f}, init;dur={receipt.init_us / 1000:.3f}, compute;dur={receipt.compute_us / 1000:.3f}"
     return [
         (b"x-request-id", request_id.encode()),
-        (b"servelite-receipt", said.encode()),
+        (b"servelite-receipt", str(receipt).encode()),
         (b"server-timing", timing.encode()),
     ]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from servelite.core.errors import ServeliteError, all_errors
 from servelite.core.function import Description
+from servelite.core.version import VERSION
 
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -35,12 +36,10 @@ HEADERS = {
 
 def openapi(functions: Sequence[Description]) -> dict[str, Any]:
     """Describe functions, a path each; types that a schema defines move to the document's components."""
-    from servelite import __version__
-
     schemas: dict[str, Any] = {"Problem": PROBLEM}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "servelite", "version": __version__, "description": "Models as metered functions."},
+        "info": {"title": "servelite", "version": VERSION, "description": "Models as metered functions."},
         "paths": {f"/functions/{one.name}": {"post": _operation(one, schemas)} for one in functions},
         "components": {"schemas": schemas},
     }

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
-from servelite.core.errors import FunctionNotFound, MethodNotAllowed, NotFound, ServeliteError
+from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError
 from servelite.runtime.engine import Engine
 
 PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"

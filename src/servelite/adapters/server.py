@@ -1,24 +1,19 @@
-"""The gateway's process: a listening socket, the engine, uvicorn, and an orderly end."""
+"""The gateway's process: a listening socket, the engine, the web server, and an orderly end."""
 
 import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import uvicorn
 import uvloop
 
-from servelite.adapters.gateway import App, gateway
 from servelite.core.errors import DefinitionError
 from servelite.runtime.engine import Engine
 
-BACKLOG = 2048
-"""Connections the kernel holds while the gateway is busy; uvicorn's own default."""
-
-GRACE_S = 30
-"""Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
+if TYPE_CHECKING:
+    from servelite.adapters.web import WebServer
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -28,7 +23,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
         raise DefinitionError(_why(host, port, error)) from error
     return listener
@@ -46,7 +41,7 @@ def serve(engine: Engine, listener: socket.socket, ready: Callable[[], None]) ->
 
 async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], None]) -> None:
     starting = asyncio.create_task(engine.start())
-    server: uvicorn.Server | None = None
+    server: WebServer | None = None
 
     def stop() -> None:
         if server is None:
@@ -57,9 +52,9 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
-        application = await asyncio.to_thread(_application, engine)  # imported while the workers start
+        made = await asyncio.to_thread(_web_server, engine)
         await starting
-        server = _Server(application)
+        server = made
         ready()
         await server.serve(sockets=[listener])
     except asyncio.CancelledError:
@@ -68,39 +63,16 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
         await engine.stop()
 
 
-def _application(engine: Engine) -> "App":
-    from servelite.adapters.gateway import gateway
+def _web_server(engine: Engine) -> "WebServer":
+    """Import the web server, in a thread, while the workers start."""
+    from servelite.adapters.web import web_server
 
-    return gateway(engine)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: it would end this process by the signal it caught, not with exit code 0."""
-
-    def __init__(self, application: "App") -> None:
-        super().__init__(
-            uvicorn.Config(
-                application,  # type: ignore[arg-type]  uvicorn spells out every message's type, ours are plain mappings
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    return web_server(engine)
 
 
-def _why(host: str, port: int, error: OSError | OverflowError) -> str:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
         return f"Port {port} on {host} is in use. Stop what listens there, or choose another: --port {port + 1}"
-    if number == errno.EACCES:
+    if error.errno == errno.EACCES:
         return f"Port {port} on {host} is not allowed to this user. Choose one from 1024: --port 8080"
-    return f"Can't listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}. Choose others with --host and --port."
+    return f"Can't listen on {host}, port {port}: {error.strerror}. Choose others with --host and --port."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ MOST_BODY_BYTES = 200 * 2**20
 """A body must fit in one frame (256 MiB) with its head."""
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int, Any]):
     """A number of bytes as people write it: 6MiB, 500KB, 1000."""
 
     name = "size"
@@ -28,6 +29,21 @@ class Size(click.ParamType):
         if not 1 <= size <= MOST_BODY_BYTES:
             self.fail(f"{value} is out of range: 1 byte to 200MiB.", param, ctx)
         return size
+
+
+class Month(click.ParamType[datetime, Any]):
+    """A calendar month as 2026-11; the moment it begins, UTC."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the month's first moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC)
+        except ValueError:
+            self.fail(f"'{value}' is not a month. Write for example 2026-11.", param, ctx)
 
 
 def ledger_option(default: str) -> Callable[[Any], Any]:

@@ -65,6 +65,13 @@ class Receipt:
     cold: bool = False
     billed_us: int = 0
 
+    def __str__(self) -> str:
+        """Write the receipt as an RFC 9651 dictionary, as the `Servelite-Receipt` header has it."""
+        return (
+            f"compute-us={self.compute_us}, cpu-us={self.cpu_us}, queue-us={self.queue_us}, "
+            f"batch={self.batch}, cold=?{self.cold:d}, billed-us={self.billed_us}"
+        )
+
 
 @dataclass(slots=True)
 class Answer:

@@ -159,7 +159,8 @@ def all_errors(root: type[ServeliteError] = ServeliteError) -> Iterator[type[Ser
 
 def wire_code(error: ServeliteError) -> str:
     """Return the code of the nearest class of this tree: an author's subclass keeps its parent's."""
-    return next(kind.code for kind in type(error).__mro__ if kind in _BY_CODE.values() or kind is ServeliteError)
+    kinds = [kind for kind in type(error).__mro__ if issubclass(kind, ServeliteError) and kind.__module__ == __name__]
+    return kinds[0].code
 
 
 def from_wire(code: str, detail: str, errors: Sequence[FieldError] = ()) -> ServeliteError:

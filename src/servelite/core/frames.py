@@ -13,10 +13,10 @@ Everything that does not fit is a `FrameError`, never a wait for bytes that will
 """
 
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from struct import Struct
-from struct import error as StructError
 
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import FrameError, from_wire, wire_code
@@ -57,7 +57,7 @@ def parse_head(head: bytes) -> tuple[int, Kind]:
     try:
         length, kind = HEAD.unpack(head)
         return checked_length(length), Kind(kind)
-    except (StructError, ValueError) as error:
+    except (struct.error, ValueError) as error:
         raise FrameError(f"Not a frame: it begins with {head.hex()}.") from error
 
 
@@ -160,7 +160,7 @@ class _Fields:
     def take(self, shape: Struct) -> tuple:  # type: ignore[type-arg]  # Struct's fields are untyped
         try:
             values = shape.unpack_from(self._payload, self._at)
-        except StructError as error:
+        except struct.error as error:
             raise FrameError(f"A frame ends at byte {len(self._payload)}, inside a field at {self._at}.") from error
         self._at += shape.size
         return values

@@ -1,6 +1,8 @@
 """A function: a typed handler with its limits, and what the world may know of it."""
 
+import base64
 import difflib
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from logging import Logger
@@ -9,6 +11,10 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 from servelite.core.errors import DefinitionError
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Any])
+
+JSON = "application/json"
+TEXT = "text/plain"
+BINARY = "application/octet-stream"
 
 LIMITS_ATTRIBUTE = "__servelite_limits__"
 
@@ -123,6 +129,20 @@ class Description:
         if not media_type or media_type in self.takes:
             return True
         return f"{media_type.partition('/')[0]}/*" in self.takes
+
+    def encode_input(self, value: Any) -> bytes:
+        """Return the body that sends an input as examples.jsonl has it: text as it is, bytes as base64, all else as JSON."""
+        if isinstance(value, str) and self.takes[0] == TEXT:
+            return value.encode()
+        if isinstance(value, str) and self.takes[0] == BINARY:
+            return base64.b64decode(value)
+        return json.dumps(value).encode()
+
+    def decode_output(self, body: bytes) -> Any:
+        """Return an answer's body as examples.jsonl would have it."""
+        if self.gives == TEXT:
+            return body.decode()
+        return base64.b64encode(body).decode() if self.gives == BINARY else json.loads(body)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-able data."""

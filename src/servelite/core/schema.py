@@ -15,10 +15,7 @@ from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson
-
-JSON = "application/json"
-TEXT = "text/plain"
-BINARY = "application/octet-stream"
+from servelite.core.function import BINARY, JSON, TEXT
 
 MAX_FIELD_ERRORS = 20
 """Field errors in one answer: enough to mend a form, bounded for a list of a million wrong items."""
@@ -98,9 +95,7 @@ def _refuse(error: ValidationError) -> NoReturn:
     found = error.errors(include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         raise MalformedJson(f"The body is not strict JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from error
-    said: list[FieldError] = [
-        {"field": _path(one["loc"]), "message": one["msg"], "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]
-    ]
+    said: list[FieldError] = [{"field": _path(one["loc"]), "message": one["msg"], "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]]
     raise InvalidInput("; ".join(map(_sentence, found[:3])) + ".", said) from error
 
 

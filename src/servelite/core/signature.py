@@ -40,7 +40,7 @@ def read_signature(handler: Callable[..., Any], limits: Limits) -> Signature:
         input_type=_item(hints[first], f"takes {first}", name) if batched else hints[first],
         output_type=_answers(_item(hints["return"], "returns", name) if batched else hints["return"]),
         batched=batched,
-        wants_context=_wants_context(name, second, hints, batched),
+        wants_context=_wants_context(name, second, hints, batched=batched),
     )
 
 
@@ -75,7 +75,7 @@ def _answers(annotation: Any) -> Any:
     return Union[tuple(kept)]  # noqa: UP007  the arms are known at run time only
 
 
-def _wants_context(name: str, second: str | None, hints: dict[str, Any], batched: bool) -> bool:
+def _wants_context(name: str, second: str | None, hints: dict[str, Any], *, batched: bool) -> bool:
     if second is None:
         return False
     wanted: Any = list[Context] if batched else Context

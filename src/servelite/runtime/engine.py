@@ -92,8 +92,6 @@ def too_large(limit: int) -> PayloadTooLarge:
 
 def _admit(function: Description, call: Call) -> None:
     if not function.accepts(call.media_type):
-        raise UnsupportedMediaType(
-            f"{function.name} does not take '{call.media_type}'. Send Content-Type: {' or '.join(function.takes)}."
-        )
+        raise UnsupportedMediaType(f"{function.name} does not take '{call.media_type}'. Send Content-Type: {' or '.join(function.takes)}.")
     if not call.media_type:
         call.media_type = function.takes[0]

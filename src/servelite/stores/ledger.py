@@ -43,9 +43,7 @@ class SqliteLedger:
 
     def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
         """Sum calls by `function`, `account` or `day`, those still in a journal among them."""
-        with LedgerFile(self._path) as file:
-            file.move_journals()
-            return file.usage(by, since_us, until_us)
+        return sum_usage(self._path, by, since_us, until_us)
 
     def close(self) -> None:
         """Move the last rows and give up the journal."""
@@ -84,7 +82,7 @@ class NoLedger:
         """Have nothing to close."""
 
 
-def read_usage(path: Path, by: str, since_us: int, until_us: int) -> list[Usage]:
+def sum_usage(path: Path, by: str, since_us: int, until_us: int) -> list[Usage]:
     """Sum the calls of a ledger that this process does not write; see `SqliteLedger.usage`."""
     with LedgerFile(path) as file:
         file.move_journals()

@@ -51,15 +51,15 @@ class LedgerFile:
         """Move what is new in every journal file into the tables; files that nobody writes any more go."""
         for file in journal_files(self._journals):
             with file.abandoned() as is_abandoned:
-                self._move(file, is_abandoned)
+                self._move(file, is_abandoned=is_abandoned)
 
     def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
         """Sum the calls of [since_us, until_us) by `function`, `account` or `day`."""
         if by not in _GROUPS:
             raise DefinitionError(f"Usage can't be summed by '{by}'. It can by: {', '.join(_GROUPS)}.")
+        sums = "count(*), sum(code <> 'ok'), sum(compute_us), sum(cpu_us), sum(billed_us)"
         rows = self._db.execute(
-            f"SELECT {_GROUPS[by]}, count(*), sum(code <> 'ok'), sum(compute_us), sum(cpu_us), sum(billed_us)"
-            " FROM calls WHERE at_us >= ? AND at_us < ? GROUP BY 1 ORDER BY 4 DESC, 1",
+            f"SELECT {_GROUPS[by]}, {sums} FROM calls WHERE at_us >= ? AND at_us < ? GROUP BY 1 ORDER BY 4 DESC, 1",  # noqa: S608  from _GROUPS
             (since_us, until_us),
         )
         return [Usage(*row) for row in rows]
@@ -70,7 +70,7 @@ class LedgerFile:
     def __exit__(self, *exception: object) -> None:
         self._db.close()
 
-    def _move(self, file: JournalFile, is_abandoned: bool) -> None:
+    def _move(self, file: JournalFile, *, is_abandoned: bool) -> None:
         with self._transaction():
             row = self._db.execute("SELECT moved_bytes FROM journals WHERE name = ?", (file.path.name,)).fetchone()
             lines, end = file.lines_from(row[0] if row else 0)

@@ -1,6 +1,5 @@
 """What the world may know of a loaded function: its schemas, examples and card, read from its folder."""
 
-import base64
 import json
 import tomllib
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 from servelite.core.errors import DefinitionError
 from servelite.core.function import Description
-from servelite.core.schema import BINARY, TEXT
 from servelite.worker.loader import Function
 
 
@@ -57,16 +55,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads(json.dumps(tomllib.loads(file.read_text(encoding="utf-8")), default=str))  # dates as text
+        return card
     except ValueError as error:
         raise DefinitionError(f"{file}: not TOML: {error}.") from error
-
-
-def example_body(function: Function, example: dict[str, Any]) -> bytes:
-    """Return the body that sends an example's input: text as it is, bytes from base64, all else as JSON."""
-    value = example["input"]
-    if isinstance(value, str) and function.codec.takes[0] == TEXT:
-        return value.encode()
-    if isinstance(value, str) and function.codec.takes[0] == BINARY:
-        return base64.b64decode(value)
-    return json.dumps(value).encode()

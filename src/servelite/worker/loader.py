@@ -55,7 +55,8 @@ def _import(file: Path) -> ModuleType:
     """Run a handler.py as a module of its own name; its folder comes first on sys.path, as for a script."""
     name = f"servelite_function_{file.resolve().parent.name}"
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec and spec.loader, "a .py file always has a loader"
+    assert spec is not None
+    assert spec.loader is not None  # a .py file always has one
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent.resolve()))

@@ -15,9 +15,7 @@ intra_op_threads: ContextVar[int] = ContextVar("intra_op_threads", default=0)
 """Threads that one run of a model may use; 0 means one for each core. The worker's start sets it."""
 
 
-def load_onnx(
-    path: str | Path, *, threads: int | None = None, config: Mapping[str, str] | None = None
-) -> "InferenceSession":
+def load_onnx(path: str | Path, *, threads: int | None = None, config: Mapping[str, str] | None = None) -> "InferenceSession":
     """Open a model as an `onnxruntime.InferenceSession`, relative to the file that calls this.
 
     Threads do not spin while they wait: on a machine that serves, the other workers need the cores.
@@ -30,16 +28,14 @@ def load_onnx(
     Raises:
         DefinitionError: the file is missing, or is not a model that onnxruntime can open.
     """
-    folder = Path(sys._getframe(1).f_globals.get("__file__", "x")).parent
+    folder = Path(sys._getframe(1).f_globals["__file__"]).parent  # noqa: SLF001  the caller's own folder
     file = folder / path
     if not file.is_file():
         raise DefinitionError(f"load_onnx({str(path)!r}): there is no such file in {folder}. {_cure(folder)}")
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(
-            str(file), _options(onnxruntime, threads, config or {}), providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(file), _options(onnxruntime, threads, config or {}), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise DefinitionError(f"load_onnx({str(path)!r}): onnxruntime can't open it: {error}") from error
 

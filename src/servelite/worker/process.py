@@ -13,7 +13,8 @@ from servelite.core import frames
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import DefinitionError, FrameError, FunctionFailed
 from servelite.core.frames import Kind
-from servelite.worker.description import describe, example_body, read_examples
+from servelite.core.function import Description
+from servelite.worker.description import describe
 from servelite.worker.loader import Function, load
 from servelite.worker.onnx import intra_op_threads
 from servelite.worker.runner import Runner
@@ -38,15 +39,15 @@ def _load(folder: Path, connection: socket.socket) -> Function | None:
     except DefinitionError as error:
         connection.sendall(frames.frame(Kind.BROKEN, error.detail.encode()))
         return None
-    _warm_up(function)
+    _warm_up(function, description)
     connection.sendall(frames.frame(Kind.READY, json.dumps(description.to_dict()).encode()))
     return function
 
 
-def _warm_up(function: Function) -> None:
+def _warm_up(function: Function, description: Description) -> None:
     """Run the first example, so that the first caller does not pay for what a model sets up on its first run."""
-    for example in read_examples(function.folder)[:1]:
-        call = Call("warm-up", function.name, function.codec.takes[0], example_body(function, example))
+    for example in description.examples[:1]:
+        call = Call("warm-up", function.name, description.takes[0], description.encode_input(example["input"]))
         if error := Runner(function).run([call]).outcomes[0].error:
             logging.getLogger("servelite.worker").warning("%s: its first example fails: %s", function.name, error.detail)
 

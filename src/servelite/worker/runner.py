@@ -56,7 +56,7 @@ class Runner:
             return []
         try:
             return self._handle(batch)
-        except (Exception, SystemExit) as error:  # user code may raise anything; it fails its call, not the worker
+        except (Exception, SystemExit) as error:  # noqa: BLE001  user code may raise anything; it fails its call, not the worker
             if len(batch) == 1:
                 return [error]
         half = len(batch) // 2
@@ -78,7 +78,7 @@ class Runner:
             if self._function.signature.wants_context:
                 return self._function.handler(value, self._context(call))
             return self._function.handler(value)
-        except (Exception, SystemExit) as error:  # as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001  as above
             return error
 
     def _context(self, call: Call) -> Context:

@@ -1,0 +1,41 @@
+"""uvicorn as servelite runs it: uvloop, httptools, no access log, and signals left to the gateway's process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from servelite.adapters.gateway import App, gateway
+from servelite.runtime.engine import Engine
+
+BACKLOG = 2048
+"""Connections the kernel holds while the gateway is busy; uvicorn's own default."""
+
+GRACE_S = 30
+"""Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn without its signal handlers: it would end this process by the signal it caught, not with exit code 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs this server."""
+        yield
+
+
+def web_server(engine: Engine) -> WebServer:
+    """Make the server of an engine; it is stopped by setting `should_exit`."""
+    application: App = gateway(engine)
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return WebServer(config)

@@ -1,0 +1,125 @@
+"""`servelite call`: one call, without a server or to a running one."""
+
+import asyncio
+import http.client
+import json
+import mimetypes
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import click
+
+from servelite.assembly import DEFAULT_LEDGER, inline_engine
+from servelite.cli.options import ledger_option
+from servelite.core.call import Call
+from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
+from servelite.core.function import Description
+
+URL_TIMEOUT_S = 3000
+"""How long a server may take; its own limits come first."""
+
+
+@click.command("call")
+@click.argument("path")
+@click.argument("input_", metavar="[INPUT | @FILE | -]", required=False)
+@click.option("--url", help="Call a running server, for example http://127.0.0.1:8080.")
+@ledger_option(default=DEFAULT_LEDGER)
+def call_command(path: str, input_: str | None, url: str | None, ledger: str) -> None:
+    """Call a function once: the output goes to stdout, the receipt to stderr.
+
+    Without INPUT the first line of examples.jsonl is sent. `-` reads stdin, `@FILE` a file. With --url
+    PATH is the function's name, or its folder.
+
+    \b
+    Example:
+      servelite call functions/sentiment '{"text": "I love it"}'
+      servelite call sentiment @review.json --url http://127.0.0.1:8080
+    """
+    body, media_type = _read_input(input_)
+    if url is not None:
+        _call_server(url, Path(path).resolve().name, body, media_type)
+    else:
+        asyncio.run(_call_here(Path(path), body, media_type, ledger))
+
+
+def _read_input(said: str | None) -> tuple[bytes | None, str]:
+    """Return the body that INPUT stands for, None for the first example; and its media type, where a file's name tells it."""
+    if said is None:
+        return None, ""
+    if said == "-":
+        return sys.stdin.buffer.read(), ""
+    if not said.startswith("@"):
+        return said.encode(errors="surrogateescape"), ""
+    file = Path(said[1:])
+    try:
+        return file.read_bytes(), mimetypes.guess_type(file.name)[0] or ""
+    except OSError as error:
+        raise DefinitionError(f"{file} can't be read: {error.strerror}. @FILE names a file that holds the input.") from error
+
+
+async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: str) -> None:
+    engine = inline_engine(folder, ledger)
+    try:
+        await engine.start()
+        (name,) = engine.pools
+        function = engine.describe(name)
+        if body is None:
+            body = _first_example(function)
+        answer = await engine.call(Call(engine.new_id(), name, media_type if function.accepts(media_type) else "", body))
+        _print(answer.body, str(answer.receipt), answer.error)
+    finally:
+        await engine.stop()
+
+
+def _first_example(function: Description) -> bytes:
+    if not function.examples:
+        raise DefinitionError(f"{function.name} has no examples.jsonl to take an input from. Give one: servelite call PATH INPUT")
+    click.echo(f"input: {json.dumps(function.examples[0]['input'], ensure_ascii=False)}", err=True)
+    return function.encode_input(function.examples[0]["input"])
+
+
+def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=URL_TIMEOUT_S)
+    path = f"{parts.path.rstrip('/')}/functions/{quote(name, safe='')}"
+    try:
+        if body is None:
+            body = _first_example(_describe_remote(connection, path))
+        connection.request("POST", path, body, {"Content-Type": media_type} if media_type else {})
+        response = connection.getresponse()
+        content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServiceError(f"No answer from {url}: {error}. Is the server running? Start one with: servelite run PATH") from error
+    finally:
+        connection.close()
+    failed = _problem(content) if response.status != 200 else None
+    _print(content, response.headers.get("Servelite-Receipt", ""), failed)
+
+
+def _describe_remote(connection: http.client.HTTPConnection, path: str) -> Description:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != 200:
+        raise _problem(content)
+    return Description.from_dict(json.loads(content))
+
+
+def _problem(content: bytes) -> ServeliteError:
+    try:
+        told = json.loads(content)
+        return from_wire(told["code"], told["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ServiceError(f"The server answered something that is not servelite's: {content[:200]!r}")
+
+
+def _print(output: bytes, receipt: str, error: ServeliteError | None) -> None:
+    """Print an answer; an error goes the way of all errors, after the receipt."""
+    if error is None:
+        click.echo(output, nl=not output.endswith(b"\n"))
+    if receipt:
+        click.echo(f"receipt: {receipt}", err=True)
+    if error is not None:
+        raise error

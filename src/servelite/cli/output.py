@@ -1,0 +1,26 @@
+"""Tables and texts on the terminal; rich has its room here."""
+
+from collections.abc import Sequence
+
+import click
+
+
+def print_text(text: str) -> None:
+    """Print a paragraph and an empty line."""
+    click.echo(f"{text}\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """Print a table, the columns in `numbers` aligned right; off a terminal it is as wide as its content."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=10_000)  # one row a line, for those who pipe it
+    console.print(table)

@@ -1,0 +1,3 @@
+"""The version of servelite."""
+
+VERSION = "0.1.0"

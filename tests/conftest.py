@@ -1,0 +1,40 @@
+"""What tests share: function folders written for one test, and real servers that end with it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.server import Server
+
+FolderWriter = Callable[..., Path]
+
+
+@pytest.fixture
+def write_function(tmp_path: Path) -> FolderWriter:
+    """Return a writer of function folders: write_function("name", handler source, "examples.jsonl": text, …)."""
+
+    def write(name: str, source: str, files: dict[str, str] | None = None) -> Path:
+        folder = tmp_path / "functions" / name
+        folder.mkdir(parents=True)
+        (folder / "handler.py").write_text(dedent(source), encoding="utf-8")
+        for file, content in (files or {}).items():
+            (folder / file).write_text(content, encoding="utf-8")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Return a starter of real servers: start_server(path, …, "--option", …); they end with the test."""
+    servers: list[Server] = []
+
+    def start(*arguments: str | Path) -> Server:
+        servers.append(Server(*arguments, cwd=tmp_path))
+        return servers[-1].wait_ready()
+
+    yield start
+    for server in servers:
+        server.kill()
