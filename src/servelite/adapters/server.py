@@ -15,6 +15,9 @@ from servelite.runtime.engine import Engine
 if TYPE_CHECKING:
     from servelite.adapters.web import WebServer
 
+BACKLOG = 2048
+"""Connections the kernel holds while the gateway is busy; uvicorn's own default."""
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Take a port, 0 for any free one; DefinitionError where it is in use or not ours to take."""
@@ -55,6 +58,7 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
         made = await asyncio.to_thread(_web_server, engine)
         await starting
         server = made
+        listener.listen(BACKLOG)  # from here on clients may connect, so `ready` tells the truth
         ready()
         await server.serve(sockets=[listener])
     except asyncio.CancelledError:

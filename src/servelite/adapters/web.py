@@ -8,9 +8,6 @@ import uvicorn
 from servelite.adapters.gateway import App, gateway
 from servelite.runtime.engine import Engine
 
-BACKLOG = 2048
-"""Connections the kernel holds while the gateway is busy; uvicorn's own default."""
-
 GRACE_S = 30
 """Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
 
@@ -35,7 +32,6 @@ def web_server(engine: Engine) -> WebServer:
         access_log=False,
         log_config=None,
         server_header=False,
-        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
     return WebServer(config)
