@@ -2,15 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TRAIN := build/train-venv
+SENTIMENT := functions/sentiment
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test slow check format lock train parity bench clean
+.PHONY: help run install test slow check format lock train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: install ## Serve functions/sentiment on http://127.0.0.1:8080
-	$(BIN)/servelite run functions/sentiment
+	$(BIN)/servelite run $(SENTIMENT)
 
 install: $(STAMP) ## Install what is locked into .venv
 
@@ -43,3 +45,17 @@ format: install ## Mend what a tool can mend
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
+
+$(TRAIN)/.installed: $(SENTIMENT)/train-requirements.lock
+	$(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+train: $(TRAIN)/.installed ## Make functions/sentiment/model.onnx from scratch; the same bytes each time
+	$(TRAIN)/bin/python $(SENTIMENT)/train.py
+
+parity: $(TRAIN)/.installed install ## Compare the model with scikit-learn over the whole test split, and with its card
+	$(BIN)/python -m pytest -m training
+
+figures: install ## Measure the figures that servelite promises, beside a bare server (needs wrk)
+	$(BIN)/python loadtests/figures.py
