@@ -56,8 +56,8 @@ async def _read(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
+        body += message["body"]
+        if not message["more_body"]:
             return body
 
 

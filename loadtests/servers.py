@@ -17,6 +17,7 @@ SERVELITE = str(Path(sys.executable).with_name("servelite"))
 POLL_S = 0.005
 READY_S = 30.0
 STOP_S = 10.0
+SETTLE_S, SETTLE_LOOKS = 0.2, 25
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -45,10 +46,12 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the CPU time of all its processes so far, read once they have nothing left to do."""
-        before, now = -1.0, self._cpu_s()
-        while now > before:  # rows may still be on their way into the ledger
-            time.sleep(0.2)
+        now = self._cpu_s()
+        for _ in range(SETTLE_LOOKS):  # rows may still be on their way into the ledger
+            time.sleep(SETTLE_S)
             before, now = now, self._cpu_s()
+            if now == before:
+                break
         return now
 
     def _cpu_s(self) -> float:

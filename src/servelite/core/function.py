@@ -5,10 +5,12 @@ import difflib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from logging import Logger
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 from servelite.core.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Any])
 
@@ -102,7 +104,7 @@ class Context:
     account: str
     deadline_s: float
     media_type: str
-    logger: Logger
+    logger: "Logger"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,126 @@
+"""Figures of running servers under load: memory, throughput and latency beside in-process serving, a ledger row."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+from load import Load, send_load
+from servers import Server, first_input, in_process, inputs, pss_mib, servelite
+from table import Figure
+
+Sample = TypeVar("Sample")
+
+MANY = 64
+"""Clients under load; also tiny's max_batch."""
+
+WARM_UP_S = 1.0
+PROCESSES = 2
+CLOSE = 1e-5
+"""How far probabilities may differ: in float32 a batch adds up in another order than a single row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """How to measure: rounds of some seconds; `work` is where ledgers and bodies go."""
+
+    rounds: int
+    seconds: float
+    work: Path
+
+    def body_of(self, function: Path) -> Path:
+        """Return a file with a function's first example."""
+        file = self.work / f"{function.name}.json"
+        file.write_bytes(first_input(function))
+        return file
+
+    def alternate(self, samples: Mapping[str, Callable[[], Sample]]) -> dict[str, list[Sample]]:
+        """Take samples in turn, A B A B, so that what else the machine does meets all alike."""
+        taken = [{name: take() for name, take in samples.items()} for _ in range(self.rounds)]
+        return {name: [one[name] for one in taken] for name in samples}
+
+
+def memory_figures(function: Path, bench: Bench) -> Iterator[Figure]:
+    """Measure what the processes hold after load."""
+    with servelite(function, bench.work) as server:
+        load = send_load(server.url, bench.body_of(function), MANY, bench.seconds)
+        held = [pss_mib(pid) for pid in server.family()]
+    yield Figure("gateway's memory after load (PSS)", held[0], "MiB", 45)
+    yield Figure(f"  all {len(held)} processes of {function.name}", sum(held), "MiB")
+    yield Figure(f"  answers a second at {MANY} clients", load.per_s, "req/s")
+    yield _failed([load])
+
+
+def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
+    """Measure servelite with its ledger beside in-process serving: throughput, and latency of a single client."""
+    with servelite(tiny, bench.work) as ours, in_process(tiny, bench.work, PROCESSES) as bare:
+        yield Figure("tiny: answers that differ from in-process", _differing(ours, bare, tiny), asked=0, is_timing=False)
+        many = _loads({"servelite": ours, "in-process": bare}, tiny, MANY, bench)
+        one = _loads({"servelite": ours, "in-process": bare}, tiny, 1, bench)
+    yield from _throughput(many)
+    yield from _latency(one)
+    yield _failed([load for loads in (many, one) for column in loads.values() for load in column])
+
+
+def row_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
+    """Measure what the ledger costs: CPU time of all processes a request, with it and without."""
+    body = bench.body_of(tiny)
+    with servelite(tiny, bench.work) as kept, servelite(tiny, bench.work, "--ledger", "none") as none:
+        for server in (kept, none):
+            send_load(server.url, body, MANY, WARM_UP_S)
+        cpu = bench.alternate({"kept": lambda: _cpu_us(kept, body, bench), "none": lambda: _cpu_us(none, body, bench)})
+    cost = median(cpu["kept"]) - median(cpu["none"])
+    yield Figure("CPU of a ledger row", cost, "µs", 30, samples=[a - b for a, b in zip(cpu["kept"], cpu["none"], strict=True)])
+    yield Figure.of("  a request with the ledger", cpu["kept"], "µs CPU")
+    yield Figure.of("  a request with --ledger none", cpu["none"], "µs CPU")
+
+
+def _throughput(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
+    ours, bare = ([load.per_s for load in loads[name]] for name in ("servelite", "in-process"))
+    name = f"tiny: req/s at {MANY} clients, servelite / in-process"
+    yield Figure(name, median(ours) / median(bare), asked=0.9, at_least=True, samples=[a / b for a, b in zip(ours, bare, strict=True)])
+    yield Figure.of("  servelite, gateway and 1 worker", ours, "req/s")
+    yield Figure.of(f"  in-process, {PROCESSES} processes", bare, "req/s")
+
+
+def _latency(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
+    ours, bare = ([load.p50_us / 1000 for load in loads[name]] for name in ("servelite", "in-process"))
+    name = "tiny: p50 at 1 client, servelite - in-process"
+    yield Figure(name, median(ours) - median(bare), "ms", 0.25, samples=[a - b for a, b in zip(ours, bare, strict=True)])
+    yield Figure.of("  servelite", ours, "ms")
+    yield Figure.of("  in-process", bare, "ms")
+
+
+def _loads(servers: Mapping[str, Server], function: Path, clients: int, bench: Bench) -> dict[str, list[Load]]:
+    body = bench.body_of(function)
+    for server in servers.values():
+        send_load(server.url, body, clients, WARM_UP_S)
+    return bench.alternate({name: _sampler(server, body, clients, bench.seconds) for name, server in servers.items()})
+
+
+def _sampler(server: Server, body: Path, clients: int, seconds: float) -> Callable[[], Load]:
+    return lambda: send_load(server.url, body, clients, seconds)
+
+
+def _cpu_us(server: Server, body: Path, bench: Bench) -> float:
+    before_s = server.cpu_s()
+    load = send_load(server.url, body, MANY, bench.seconds)
+    spent_s = server.cpu_s() - before_s
+    return spent_s * 1e6 / load.requests
+
+
+def _differing(ours: Server, bare: Server, function: Path) -> int:
+    return sum(not _alike(json.loads(ours.ask(body)), json.loads(bare.ask(body))) for body in inputs(function))
+
+
+def _alike(one: dict[str, list[float]], other: dict[str, list[float]]) -> bool:
+    pairs = zip(one["probabilities"], other["probabilities"], strict=True)
+    return all(math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE) for a, b in pairs)
+
+
+def _failed(loads: list[Load]) -> Figure:
+    total = sum(load.requests for load in loads)
+    return Figure(f"  not 2xx, of {total:,} answers", sum(load.failed for load in loads), asked=0, is_timing=False)
