@@ -1,6 +1,7 @@
 """The fuse box: the one place where parts are chosen and wired, and the only reader of the environment."""
 
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -93,4 +94,5 @@ def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worke
         name: Pool(name, lambda name=name, folder=folder: new_worker(name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)  # type: ignore[misc]
         for name, folder in folders.items()
     }
-    return Engine(pools, book, now_s=time.time, entropy=os.urandom, monotonic_s=time.monotonic, max_body_bytes=max_body_bytes)
+    random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
+    return Engine(pools, book, now_s=time.time, random_bits=random_bits, monotonic_s=time.monotonic, max_body_bytes=max_body_bytes)

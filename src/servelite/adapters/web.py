@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from servelite.adapters.connection import Connection
 from servelite.adapters.gateway import App, gateway
 from servelite.runtime.engine import Engine
 
@@ -26,10 +27,11 @@ def web_server(engine: Engine) -> WebServer:
     application: App = gateway(engine)
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,

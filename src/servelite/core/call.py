@@ -82,9 +82,9 @@ class Answer:
     error: ServeliteError | None = None
 
 
-def call_id(now_ms: int, entropy: bytes) -> str:
+def call_id(now_ms: int, entropy: int = 0) -> str:
     """Return an id that sorts by time: 48 bits of Unix time in ms, then 80 random bits."""
-    return f"{now_ms & 0xFFFFFFFFFFFF:012x}{entropy[:10].hex()}"
+    return f"{now_ms:012x}{entropy:020x}"
 
 
 def shares(total: int, count: int) -> list[int]:

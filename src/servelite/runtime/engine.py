@@ -21,7 +21,7 @@ class Engine:
         ledger: Ledger,
         *,
         now_s: Callable[[], float],
-        entropy: Callable[[int], bytes],
+        random_bits: Callable[[int], int],
         monotonic_s: Callable[[], float],
         max_body_bytes: int = 6 * MIB,
     ) -> None:
@@ -29,7 +29,7 @@ class Engine:
         self.max_body_bytes = max_body_bytes
         self._ledger = ledger
         self._now_s = now_s
-        self._entropy = entropy
+        self._random_bits = random_bits
         self._monotonic_s = monotonic_s
 
     async def start(self) -> None:
@@ -63,7 +63,7 @@ class Engine:
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
-        return call_id(int(self._now_s() * 1000), self._entropy(10))
+        return call_id(int(self._now_s() * 1000), self._random_bits(80))
 
     def describe(self, name: str) -> Description:
         """Return what may be known of a function; FunctionNotFound where there is none."""
