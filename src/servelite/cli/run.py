@@ -1,5 +1,6 @@
 """`servelite run`: serve functions over HTTP until Ctrl-C."""
 
+import ipaddress
 import logging
 from pathlib import Path
 
@@ -32,4 +33,6 @@ def run_command(paths: tuple[Path, ...], host: str, port: int, max_body: int, le
     names = ", ".join(sorted(engine.pools))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        click.echo("servelite: warning: there are no keys yet, so whoever reaches this port may call.", err=True)
     serve(engine, listener, ready=lambda: click.echo(f"Serving {names} on {url} (playground at {url}/, Ctrl-C stops)"))

@@ -137,8 +137,16 @@ class Description:
         if isinstance(value, str) and self.takes[0] == TEXT:
             return value.encode()
         if isinstance(value, str) and self.takes[0] == BINARY:
-            return base64.b64decode(value)
+            return self._from_base64(value)
         return json.dumps(value).encode()
+
+    def _from_base64(self, text: str) -> bytes:
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise DefinitionError(
+                f"An example of {self.name} is not base64: {text[:40]!r}. Inputs of bytes are written as base64."
+            ) from error
 
     def decode_output(self, body: bytes) -> Any:
         """Return an answer's body as examples.jsonl would have it."""

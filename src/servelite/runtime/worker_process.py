@@ -43,7 +43,11 @@ class WorkerProcess:
         command = [part.format(fd=theirs.fileno()) for part in self._command]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=self._environment
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C goes to a whole terminal; the gateway ends its workers itself
             )
         loop = asyncio.get_running_loop()
         _, self._link = await loop.create_connection(_Link, sock=ours)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from servelite.worker.runner import Runner
 
 def main(folder: Path, socket_fd: int, threads: int) -> None:
     """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the gateway ends its workers
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
     intra_op_threads.set(threads)
     quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
@@ -53,15 +51,21 @@ def _warm_up(function: Function, description: Description) -> None:
 
 
 def _serve(runner: Runner, function: str, reader: BinaryIO, connection: socket.socket) -> None:
-    while head := reader.read(frames.HEAD.size):
-        size, kind = frames.parse_head(head)
-        if kind is not Kind.BATCH:
-            raise FrameError(f"A worker takes BATCH frames; this one is {kind.name}.")
-        payload = reader.read(size)
-        if len(payload) < size:
-            raise FrameError(f"The gateway hung up {size - len(payload)} bytes before a frame's end.")
+    while payload := _next_batch(reader):
         reply = runner.run(frames.unpack_batch(payload, function))
         connection.sendall(_packed(reply))
+
+
+def _next_batch(reader: BinaryIO) -> bytes | None:
+    """Return the next BATCH frame's payload, None once the gateway has hung up; FrameError for anything else."""
+    head = reader.read(frames.HEAD.size)
+    if not head:
+        return None
+    size, kind = frames.parse_head(head)
+    payload = reader.read(size)
+    if kind is not Kind.BATCH or len(payload) < size:
+        raise FrameError(f"A worker takes whole BATCH frames; it got {len(payload)} of {size} bytes of {kind.name}.")
+    return payload
 
 
 def _packed(reply: BatchReply) -> bytes:
