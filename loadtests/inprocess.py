@@ -53,12 +53,12 @@ class InProcess:
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
-        body += message["body"]
-        if not message["more_body"]:
-            return body
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 def main(model: str, port: int) -> None:

@@ -44,18 +44,19 @@ class Server:
         """Return the started processes and those that they started."""
         return [pid for started in self.pids for pid in _with_children(started)]
 
-    def cpu_s(self) -> float:
-        """Return the CPU time of all its processes so far, read once they have nothing left to do."""
-        now = self._cpu_s()
+    def cpu_so_far_s(self) -> float:
+        """Return the CPU time of all its processes."""
+        return sum(map(_cpu_s, self.family()))
+
+    def cpu_when_done_s(self) -> float:
+        """Return the CPU time of all its processes, once they have nothing left to do."""
+        now = self.cpu_so_far_s()
         for _ in range(SETTLE_LOOKS):  # rows may still be on their way into the ledger
             time.sleep(SETTLE_S)
-            before, now = now, self._cpu_s()
+            before, now = now, self.cpu_so_far_s()
             if now == before:
                 break
         return now
-
-    def _cpu_s(self) -> float:
-        return sum(map(_cpu_s, self.family()))
 
 
 @contextmanager
@@ -151,6 +152,15 @@ def pss_mib(pid: int) -> float:
     """Return a process's proportional set size, MiB: its own pages, and its share of those that others map too."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def machine_busy_s() -> float:
+    """Return the CPU time that all processes, and other machines on the same host, have taken so far.
+
+    Interrupts are left out: on loopback they are the network's work for the servers themselves.
+    """
+    user, nice, system, _, _, _, _, steal = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    return (int(user) + int(nice) + int(system) + int(steal)) / TICKS_PER_S
 
 
 def _with_children(pid: int) -> list[int]:

@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 from load import Load, send_load
-from servers import Server, first_input, in_process, inputs, pss_mib, servelite
+from servers import Server, first_input, in_process, inputs, machine_busy_s, pss_mib, servelite
 from table import Figure
 
 Sample = TypeVar("Sample")
@@ -43,6 +45,23 @@ class Bench:
         return {name: [one[name] for one in taken] for name in samples}
 
 
+class Bystanders:
+    """What others used of the machine while some servers were measured: above a quarter of a core, measure again later."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._servers = servers
+        self._began_s, self._others_s = time.monotonic(), self._read_s()
+
+    def figure(self) -> Figure:
+        """Return the cores that others used since."""
+        cores = (self._read_s() - self._others_s) / (time.monotonic() - self._began_s)
+        return Figure("  cores that others used meanwhile", max(0.0, cores))
+
+    def _read_s(self) -> float:
+        own = os.times()
+        return machine_busy_s() - sum(own[:4]) - sum(server.cpu_so_far_s() for server in self._servers)
+
+
 def memory_figures(function: Path, bench: Bench) -> Iterator[Figure]:
     """Measure what the processes hold after load."""
     with servelite(function, bench.work) as server:
@@ -58,10 +77,13 @@ def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
     """Measure servelite with its ledger beside in-process serving: throughput, and latency of a single client."""
     with servelite(tiny, bench.work) as ours, in_process(tiny, bench.work, PROCESSES) as bare:
         yield Figure("tiny: answers that differ from in-process", _differing(ours, bare, tiny), asked=0, is_timing=False)
+        others = Bystanders([ours, bare])
         many = _loads({"servelite": ours, "in-process": bare}, tiny, MANY, bench)
         one = _loads({"servelite": ours, "in-process": bare}, tiny, 1, bench)
+        used = others.figure()
     yield from _throughput(many)
     yield from _latency(one)
+    yield used
     yield _failed([load for loads in (many, one) for column in loads.values() for load in column])
 
 
@@ -71,11 +93,14 @@ def row_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
     with servelite(tiny, bench.work) as kept, servelite(tiny, bench.work, "--ledger", "none") as none:
         for server in (kept, none):
             send_load(server.url, body, MANY, WARM_UP_S)
+        others = Bystanders([kept, none])
         cpu = bench.alternate({"kept": lambda: _cpu_us(kept, body, bench), "none": lambda: _cpu_us(none, body, bench)})
+        used = others.figure()
     cost = median(cpu["kept"]) - median(cpu["none"])
     yield Figure("CPU of a ledger row", cost, "µs", 30, samples=[a - b for a, b in zip(cpu["kept"], cpu["none"], strict=True)])
     yield Figure.of("  a request with the ledger", cpu["kept"], "µs CPU")
     yield Figure.of("  a request with --ledger none", cpu["none"], "µs CPU")
+    yield used
 
 
 def _throughput(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
@@ -106,9 +131,9 @@ def _sampler(server: Server, body: Path, clients: int, seconds: float) -> Callab
 
 
 def _cpu_us(server: Server, body: Path, bench: Bench) -> float:
-    before_s = server.cpu_s()
+    before_s = server.cpu_when_done_s()
     load = send_load(server.url, body, MANY, bench.seconds)
-    spent_s = server.cpu_s() - before_s
+    spent_s = server.cpu_when_done_s() - before_s
     return spent_s * 1e6 / load.requests
 
 

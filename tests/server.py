@@ -1,16 +1,24 @@
 """A real `servelite run` in a process of its own, and a client that speaks to it over a socket."""
 
+import contextlib
 import http.client
 import json
+import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 READY_WITHIN_S = 30
+
+RECEIPT_KEYS = {"compute-us", "cpu-us", "queue-us", "batch", "cold", "billed-us"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +34,55 @@ class Reply:
 
     @property
     def receipt(self) -> dict[str, int | bool]:
-        """The Servelite-Receipt header's values."""
-        pairs = (item.split("=") for item in self.headers["Servelite-Receipt"].split(", "))
-        return {name: value == "?1" if value.startswith("?") else int(value) for name, value in pairs}
+        """The Servelite-Receipt header's values, read as strictly as RFC 9651 has it."""
+        (header,) = self.headers.get_all("Servelite-Receipt") or [""]
+        return parse_dictionary(header)
+
+
+def parse_dictionary(header: str) -> dict[str, int | bool]:
+    """Read an RFC 9651 dictionary of integers and booleans; ValueError for anything else."""
+    members: dict[str, int | bool] = {}
+    for member in re.split(r"[ \t]*,[ \t]*", header.strip(" ")):
+        found = re.fullmatch(r"([a-z*][a-z0-9_.*-]*)=(?:\?([01])|(-?\d{1,15}))", member, re.ASCII)
+        if not found or found[1] in members:
+            raise ValueError(f"{member!r} is not a member of a dictionary: {header!r}")
+        members[found[1]] = found[2] == "1" if found[2] else int(found[3])
+    return members
+
+
+def until(condition: Callable[[], Any], within_s: float = READY_WITHIN_S) -> Any:
+    """Wait for a condition and return its value, or fail."""
+    end = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"it did not come true within {within_s} s"
+        time.sleep(0.005)
+    return value
+
+
+def read_reply(connection: socket.socket) -> Reply:
+    """Read one whole response from a socket."""
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        return Reply(response.status, response.headers, response.read())
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; one that only waits to be reaped does not."""
+    return _stat(pid)[:1] not in ([], ["Z"], ["X"])
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started."""
+    every = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return {one for one in every if _stat(one)[1:2] == [str(pid)] and is_running(one)}
+
+
+def _stat(pid: int) -> list[str]:
+    """Return state, parent and so on of a process; nothing if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 class Server:
@@ -37,28 +91,45 @@ class Server:
     def __init__(self, *arguments: str | Path, cwd: Path) -> None:
         command = [sys.executable, "-m", "servelite", "run", *map(str, arguments), "--port", "0"]
         self.cwd = cwd
-        self._errors = (cwd / "server-errors.txt").open("w+")
-        self.process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        self._log = cwd / f"server-{time.monotonic_ns()}.txt"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, process_group=0
+            )
 
     def wait_ready(self) -> Self:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        said, _, _ = select.select([self.process.stdout], [], [], READY_WITHIN_S)
+        line = self.process.stdout.readline() if said else "nothing"
         found = re.search(r"http://[^:]+:(\d+)", line)
         assert found, f"the server did not start: {line!r} {self.errors()}"
         self.port = int(found[1])
         return self
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def errors(self) -> str:
         """Return what the server has written to stderr."""
-        return (self.cwd / "server-errors.txt").read_text()
+        return self._log.read_text()
+
+    def workers(self) -> set[int]:
+        """Return the process ids of its workers."""
+        return children(self.process.pid)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_WITHIN_S)
 
+    def socket(self) -> socket.socket:
+        """Return a connection for those who write HTTP by hand."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=READY_WITHIN_S)
+
     def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         connection = self.connect()
         try:
-            connection.request(method, path, body, headers or {})
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent; the answer says why
+                connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
         finally:
@@ -80,7 +151,12 @@ class Server:
         return self.process.wait(timeout=READY_WITHIN_S)
 
     def kill(self) -> None:
-        """End it, however it is."""
+        """End it and its workers, however they are; a worker that it left behind holds its stdout, so nobody waits for that."""
+        workers = self.workers()
         self.process.kill()
-        self.process.communicate()
-        self._errors.close()
+        self.process.wait()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert self.process.stdout is not None
+        self.process.stdout.close()

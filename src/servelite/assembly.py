@@ -10,7 +10,7 @@ from pathlib import Path
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Ledger, Usage, Worker
 from servelite.runtime.engine import MIB, Engine
-from servelite.runtime.folders import find_functions
+from servelite.runtime.folders import find_function, find_functions
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 
@@ -29,7 +29,9 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
     environment = worker_environment(os.environ, cores())
 
     def new_worker(name: str, folder: Path) -> Worker:
-        command = [sys.executable, "-m", "servelite.worker", str(folder), "{fd}", str(cores())]
+        def command(socket_fd: int) -> list[str]:
+            return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), str(cores())]
+
         return WorkerProcess(command, environment, name)
 
     return _engine(find_functions(paths), new_worker, ledger, max_body_bytes)
@@ -44,7 +46,7 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     """
     from servelite.worker.inline import InlineWorker
 
-    return _engine(find_functions([folder]), lambda _, found: InlineWorker(found), ledger, sys.maxsize)
+    return _engine(find_functions([find_function(folder)]), lambda _, found: InlineWorker(found), ledger, sys.maxsize)
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:

@@ -1,56 +1,63 @@
-"""One HTTP connection: uvicorn's own protocol, each response in one write."""
+"""One HTTP connection: uvicorn's own protocol, with each response made and written in one go."""
 
-import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+Message = MutableMapping[str, Any]
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn writes a response's head and body one after the other; here they leave together.
+    """Sends whole responses its own way, and leaves those in pieces to uvicorn.
 
-    A write on loopback costs about 8 µs, a fifth of what the gateway spends on a call.
+    uvicorn writes head and body one after the other, and matches each header against two patterns:
+    together a fifth of what the gateway spends on a call.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
-        super().connection_made(_Gathering(transport, self.loop))
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.send = _sender(cycle)  # type: ignore[method-assign,assignment]
+        super()._start_asgi_task(cycle, app)
 
 
-class _Gathering(asyncio.Transport):
-    """A transport that holds what is written until this turn of the event loop is over."""
+def _sender(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:
+    """Make the `send` of one request."""
+    in_pieces = cycle.send
+    start: Message | None = None
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
+    async def send(message: Message) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start":
+            start = message
+            return
+        if start is None or message.get("more_body") or cycle.scope["method"] == "HEAD":
+            if start is not None:
+                await in_pieces(start)  # type: ignore[arg-type]
+                start = None
+            await in_pieces(message)  # type: ignore[arg-type]
+        elif not cycle.disconnected:
+            await cycle.flow.drain()
+            _write_whole(cycle, start, message.get("body", b""))
 
-    def write(self, data: Any) -> None:
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
+    return send
 
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
 
-    def _flush(self) -> None:
-        held, self._held = self._held, []
-        if held and not self._transport.is_closing():
-            self._transport.write(b"".join(held))
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._transport.set_protocol(protocol)
+def _write_whole(cycle: RequestResponseCycle, start: Message, body: bytes) -> None:
+    lines = [STATUS_LINE[start["status"]]]
+    for name, value in (*cycle.default_headers, *start["headers"]):
+        if name == b"connection":
+            cycle.keep_alive = False  # the only value an answer of ours has is "close"
+        elif name != b"content-length":
+            lines.append(b"%b: %b\r\n" % (name, value))
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"content-length: %d\r\n" % len(body))
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines):
+        raise RuntimeError("A header of a response holds a line end.")
+    cycle.transport.write(b"%b\r\n%b" % (head, body))
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from servelite.adapters.native import PREFIX, Receive, Scope, Send, answer_call
+from servelite.adapters.native import PREFIX, Message, Receive, Scope, Send, answer_call
 from servelite.adapters.pages import pages
 from servelite.runtime.engine import Engine
 
@@ -16,7 +16,15 @@ def gateway(engine: Engine) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PREFIX):
             await answer_call(engine, scope, receive, send)
-        else:
-            await others(scope, receive, send)
+            return
+        request_id = engine.new_id()
+        scope["state"] = {"request_id": request_id}
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        await others(scope, receive, send_with_id)
 
     return app

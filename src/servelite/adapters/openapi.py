@@ -71,12 +71,16 @@ def _moved(schema: dict[str, Any], prefix: str, schemas: dict[str, Any]) -> dict
 
 
 def _followed(part: Any, prefix: str) -> Any:
+    """Return a schema, or a part of one, with every reference into `$defs` pointed at the document's components.
+
+    References are the texts that begin with `#/$defs/`, wherever they stand: a `$ref`, a discriminator's mapping.
+    """
     if isinstance(part, dict):
-        return {
-            key: f"#/components/schemas/{prefix}{value.removeprefix('#/$defs/')}" if key == "$ref" else _followed(value, prefix)
-            for key, value in part.items()
-        }
-    return [_followed(item, prefix) for item in part] if isinstance(part, list) else part
+        return {key: _followed(value, prefix) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_followed(item, prefix) for item in part]
+    is_reference = isinstance(part, str) and part.startswith("#/$defs/")
+    return f"#/components/schemas/{prefix}{part.removeprefix('#/$defs/')}" if is_reference else part
 
 
 def _statuses() -> list[int]:

@@ -50,8 +50,8 @@ def pages(engine: Engine) -> Starlette:
 
     async def refused(request: Request, error: Exception) -> Response:
         told = error if isinstance(error, ServeliteError) else _told(request, error)
-        body = problem(told, engine.new_id())
-        return Response(body, told.status, headers=_allow(error), media_type=MEDIA_TYPE)
+        request_id = request.scope["state"]["request_id"]
+        return Response(problem(told, request_id), told.status, headers=_allow(request, error), media_type=MEDIA_TYPE)
 
     return Starlette(
         routes=[
@@ -77,16 +77,20 @@ def _json(data: Any, status: int = 200) -> Response:
 
 
 def _told(request: Request, error: Exception) -> ServeliteError:
-    allowed = _allow(error).get("Allow")
+    allowed = _allow(request, error).get("Allow")
     path = request.url.path
     if allowed:
         return MethodNotAllowed(f"{request.method} is not possible on {path}. Possible: {allowed}.")
     return NotFound(f"There is no page {path[:100]}. Functions are called with POST /functions/NAME; GET /functions lists them.")
 
 
-def _allow(error: Exception) -> dict[str, str]:
+def _allow(request: Request, error: Exception) -> dict[str, str]:
+    """Return the Allow header of a 405; calls are POSTs, which have no route here."""
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-    return {"Allow": headers["Allow"]} if "Allow" in headers else {}
+    if "Allow" not in headers:
+        return {}
+    is_function = request.url.path.startswith("/functions/")
+    return {"Allow": f"{headers['Allow']}, POST" if is_function else headers["Allow"]}
 
 
 @cache

@@ -9,8 +9,8 @@ from servelite.adapters.connection import Connection
 from servelite.adapters.gateway import App, gateway
 from servelite.runtime.engine import Engine
 
-GRACE_S = 30
-"""Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
+SEND_S = 5
+"""Seconds that clients have to read their last answers, once the workers are gone."""
 
 
 class WebServer(uvicorn.Server):
@@ -34,6 +34,6 @@ def web_server(engine: Engine) -> WebServer:
         proxy_headers=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=SEND_S,
     )
     return WebServer(config)

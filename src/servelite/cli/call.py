@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import logging
 import mimetypes
 import sys
 from pathlib import Path
@@ -40,7 +41,21 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
     if url is not None:
         _call_server(url, Path(path).resolve().name, body, media_type)
     else:
+        _log_to_stderr(with_tracebacks=click.get_current_context().find_root().params["debug"])
         asyncio.run(_call_here(Path(path), body, media_type, ledger))
+
+
+class _Brief(logging.Formatter):
+    """Leaves tracebacks out: the message names the exception, and --debug shows where it came from."""
+
+    def formatException(self, ei: object) -> str:  # noqa: N802  logging's own name
+        return ""
+
+
+def _log_to_stderr(*, with_tracebacks: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter((logging.Formatter if with_tracebacks else _Brief)("%(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
 
 
 def _read_input(said: str | None) -> tuple[bytes | None, str]:
@@ -62,7 +77,7 @@ async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: 
     engine = inline_engine(folder, ledger)
     try:
         await engine.start()
-        (name,) = engine.pools
+        name = next(iter(engine.pools))
         function = engine.describe(name)
         if body is None:
             body = _first_example(function)

@@ -13,7 +13,7 @@ from servelite.assembly import inline_engine
 from servelite.cli.output import print_table, print_text
 from servelite.core.errors import DefinitionError
 from servelite.core.function import Description
-from servelite.runtime.folders import find_functions
+from servelite.runtime.folders import find_function, find_functions
 
 NOT_ARTEFACTS = {"handler.py", "examples.jsonl", "card.toml", "requirements.txt"}
 
@@ -50,12 +50,7 @@ def show_command(path: Path, as_json: bool) -> None:
     Example:
       servelite show functions/sentiment
     """
-    found = find_functions([path])
-    if len(found) > 1:
-        raise DefinitionError(
-            f"{path} holds {len(found)} functions: {', '.join(sorted(found))}. Show one: servelite show {next(iter(found.values()))}"
-        )
-    ((_, folder),) = found.items()
+    folder = find_function(path)
     function = asyncio.run(_describe(folder))
     artefacts = list(_artefacts(folder))
     if as_json:

@@ -41,10 +41,13 @@ class ServeliteError(Exception):
     code: ClassVar[str] = "function_failed"
     status: ClassVar[int] = 500
     billed: ClassVar[bool] = True
+    retry_after_s: ClassVar[int | None] = None
+    detail = ""
+    errors: tuple[FieldError, ...] = ()
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = str(detail)
         self.errors = tuple(errors)
 
 
@@ -127,13 +130,13 @@ class ServiceError(ServeliteError):
 class LedgerUnavailable(ServiceError):
     """The ledger can't be written, and no call is served unmetered."""
 
-    code, status = "ledger_unavailable", 503
+    code, status, retry_after_s = "ledger_unavailable", 503, 5
 
 
 class ShuttingDown(ServiceError):
     """The server is ending and takes no new calls."""
 
-    code, status = "shutting_down", 503
+    code, status, retry_after_s = "shutting_down", 503, 1
 
 
 class FrameError(ServiceError):

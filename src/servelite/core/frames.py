@@ -19,7 +19,7 @@ from enum import IntEnum
 from struct import Struct
 
 from servelite.core.call import BatchReply, Call, Outcome
-from servelite.core.errors import FrameError, from_wire, wire_code
+from servelite.core.errors import FrameError, ServeliteError, from_wire, wire_code
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """Largest frame: 42 bodies of the default 6 MiB limit; the pool fills a batch only up to a part of it."""
@@ -97,11 +97,14 @@ class FrameReader:
 
 
 def pack_batch(calls: Sequence[Call]) -> bytes:
-    """Make the BATCH frame of some calls."""
-    parts = [_COUNT.pack(len(calls))]
-    for call in calls:
-        id_, media, account = call.id.encode(), call.media_type.encode(), call.account.encode()
-        parts += (_CALL.pack(len(call.body), len(id_), len(media), len(account), call.deadline_s), id_, media, account, call.body)
+    """Make the BATCH frame of some calls; FrameError where a field is longer than its length can say."""
+    try:
+        parts = [_COUNT.pack(len(calls))]
+        for call in calls:
+            id_, media, account = call.id.encode(), call.media_type.encode(), call.account.encode()
+            parts += (_CALL.pack(len(call.body), len(id_), len(media), len(account), call.deadline_s), id_, media, account, call.body)
+    except struct.error as error:
+        raise FrameError(f"A batch of {len(calls)} calls makes no frame: {error}.") from error
     return frame(Kind.BATCH, *parts)
 
 
@@ -112,22 +115,22 @@ def unpack_batch(payload: bytes, function: str) -> list[Call]:
     calls = []
     for _ in range(count):
         body, id_, media, account, deadline_s = fields.take(_CALL)
-        head = fields.slice(id_).decode(), function, fields.slice(media).decode()
-        owner = fields.slice(account).decode()
+        head = fields.text(id_), function, fields.text(media)
+        owner = fields.text(account)
         calls.append(Call(*head, fields.slice(body), owner, deadline_s))
     fields.end()
     return calls
 
 
 def pack_reply(reply: BatchReply) -> bytes:
-    """Make the REPLY frame of a batch."""
-    parts = [_REPLY.pack(reply.compute_us, reply.cpu_us, reply.peak_kib, len(reply.outcomes))]
-    for outcome in reply.outcomes:
-        code, body = b"", outcome.body
-        if error := outcome.error:
-            code = wire_code(error).encode()
-            body = json.dumps({"detail": error.detail, "errors": error.errors}).encode()
-        parts += (_OUTCOME.pack(len(body), len(code)), code, body)
+    """Make the REPLY frame of a batch; FrameError where it is too large for one."""
+    try:
+        parts = [_REPLY.pack(reply.compute_us, reply.cpu_us, reply.peak_kib, len(reply.outcomes))]
+        for outcome in reply.outcomes:
+            code, body = (wire_code(outcome.error).encode(), _told(outcome.error)) if outcome.error else (b"", outcome.body)
+            parts += (_OUTCOME.pack(len(body), len(code)), code, body)
+    except struct.error as error:
+        raise FrameError(f"A reply of {len(reply.outcomes)} outcomes makes no frame: {error}.") from error
     return frame(Kind.REPLY, *parts)
 
 
@@ -138,16 +141,24 @@ def unpack_reply(payload: bytes) -> BatchReply:
     outcomes = []
     for _ in range(count):
         body, code = fields.take(_OUTCOME)
-        name = fields.slice(code)
+        name = fields.text(code)
         content = fields.slice(body)
         outcomes.append(_failed(name, content) if name else Outcome(content))
     fields.end()
     return BatchReply(outcomes, compute_us, cpu_us, peak_kib)
 
 
-def _failed(code: bytes, content: bytes) -> Outcome:
-    said = json.loads(content)
-    return Outcome(error=from_wire(code.decode(), said["detail"], said["errors"]))
+def _told(error: ServeliteError) -> bytes:
+    """Write an error's words; what a careless author put among them becomes text."""
+    return json.dumps({"detail": error.detail, "errors": error.errors}, default=str).encode()
+
+
+def _failed(code: str, content: bytes) -> Outcome:
+    try:
+        said = json.loads(content)
+        return Outcome(error=from_wire(code, said["detail"], said["errors"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FrameError(f"An error of the code '{code}' can't be read: {content[:80]!r}.") from error
 
 
 class _Fields:
@@ -172,6 +183,13 @@ class _Fields:
         value = self._payload[self._at : end]
         self._at = end
         return value
+
+    def text(self, length: int) -> str:
+        value = self.slice(length)
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise FrameError(f"A text in a frame is not UTF-8: {value!r}.") from error
 
     def end(self) -> None:
         if self._at != len(self._payload):

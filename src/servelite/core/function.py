@@ -128,9 +128,8 @@ class Description:
 
     def accepts(self, media_type: str) -> bool:
         """Tell whether a Content-Type (without parameters, lower case) fits; none at all does."""
-        if not media_type or media_type in self.takes:
-            return True
-        return f"{media_type.partition('/')[0]}/*" in self.takes
+        kind, slash, _ = media_type.partition("/")
+        return not media_type or media_type in self.takes or (bool(slash) and f"{kind}/*" in self.takes)
 
     def encode_input(self, value: Any) -> bytes:
         """Return the body that sends an input as examples.jsonl has it: text as it is, bytes as base64, all else as JSON."""

@@ -1,6 +1,6 @@
 """The shapes of what the runtime reaches without knowing it: workers and ledgers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,6 +13,14 @@ class Worker(Protocol):
 
     It is started once; after its end another is made.
     """
+
+    on_end: Callable[[], None]
+    """Called once when it has ended, for whatever reason."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may answer another batch."""
+        ...
 
     async def start(self) -> Description:
         """Load the function; DefinitionError where it can't be loaded."""

@@ -7,11 +7,13 @@ look at its bytes) has its values walked.
 
 import json
 import math
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import is_dataclass
 from typing import Annotated, Any, NoReturn, get_args, get_origin
 
-from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson
@@ -36,8 +38,11 @@ class Codec:
         self.gives = {str: TEXT, bytes: BINARY}.get(self._writes, JSON)
 
     def schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the JSON Schemas of input and output."""
-        return self._input.json_schema(mode="validation"), self._output.json_schema(mode="serialization")
+        """Return the JSON Schemas of input and output; DefinitionError where a type has none."""
+        try:
+            return self._input.json_schema(mode="validation"), self._output.json_schema(mode="serialization")
+        except PydanticUserError as error:
+            raise DefinitionError(f"A type has no JSON Schema: {error.message}") from error
 
     def decode(self, body: bytes, media_type: str) -> Any:
         """Make the handler's input of a body.
@@ -45,6 +50,7 @@ class Codec:
         Raises:
             MalformedJson: it is not strict JSON, or not UTF-8.
             InvalidInput: it does not fit the type.
+            FunctionFailed: a validator of the type raised something of its own.
         """
         try:
             if self._reads is bytes:
@@ -53,9 +59,11 @@ class Codec:
                 return self._input.validate_python(body.decode())
             value = self._input.validate_json(body)
         except ValidationError as error:
-            _refuse(error)
+            _refuse(body, error)
         except UnicodeDecodeError as error:
             raise MalformedJson(f"The body is not UTF-8 text: byte {error.start} is {body[error.start]:#04x}.") from error
+        except Exception as error:
+            raise FunctionFailed(f"A validator of the input type raised {type(error).__name__}: {error}") from error
         if _could_overflow(body):
             _refuse_non_finite(body, value)
         return value
@@ -64,7 +72,7 @@ class Codec:
         """Make the answer's body of a handler's output.
 
         Raises:
-            FunctionFailed: it does not fit the handler's return type, or holds NaN or Infinity.
+            FunctionFailed: it does not fit the handler's return type, holds NaN or Infinity, or a validator raised.
         """
         try:
             value = self._output.validate_python(output)
@@ -75,26 +83,37 @@ class Codec:
             body = self._output.dump_json(value)
         except (ValidationError, PydanticSerializationError, UnicodeEncodeError) as error:
             raise FunctionFailed(f"The output does not fit the return type: {error}") from error
-        if (b"null" in body or b"NaN" in body or b"Infinity" in body) and (path := _non_finite(value)) is not None:
-            raise FunctionFailed(f"The output holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
+        except Exception as error:
+            raise FunctionFailed(f"A validator of the return type raised {type(error).__name__}: {error}") from error
+        if b"null" in body or b"NaN" in body or b"Infinity" in body:
+            self._refuse_non_finite_output(value)
         return body
+
+    def _refuse_non_finite_output(self, value: Any) -> None:
+        path = _non_finite(self._output.dump_python(value))
+        if path is not None:
+            raise FunctionFailed(f"The output holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(annotation)
-    except PydanticUserError as error:
+        adapter = TypeAdapter(annotation)
+        if not adapter.pydantic_complete:  # it names something that is not defined: ask now, not in the first call
+            adapter.rebuild()
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         raise DefinitionError(f"The type {annotation} can't be validated: {error.message}") from error
+    return adapter
 
 
 def _plain(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def _refuse(error: ValidationError) -> NoReturn:
+def _refuse(body: bytes, error: ValidationError) -> NoReturn:
     found = error.errors(include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
         raise MalformedJson(f"The body is not strict JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from error
+    _refuse_constants(body)
     said: list[FieldError] = [{"field": _path(one["loc"]), "message": one["msg"], "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]]
     raise InvalidInput("; ".join(map(_sentence, found[:3])) + ".", said) from error
 
@@ -115,17 +134,22 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _could_overflow(body: bytes) -> bool:
-    """Tell, in about 1 µs a KB, whether a body could hold NaN, Infinity, or a number like 1e999."""
-    folded = body.translate(_FOLDED)
-    return b"e0" in folded or b"nan" in folded or b"inf" in folded or _LONG_NUMBER in folded
+    """Tell, in about 1 µs a KB, whether a body could hold NaN, Infinity or a number like 1e999, plain or escaped."""
+    folded = body.translate(_FOLDED, b"_")  # in a string, pydantic takes 1_000 for a number
+    return b"e0" in folded or b"nan" in folded or b"inf" in folded or b"\\u" in folded or _LONG_NUMBER in folded
 
 
 def _refuse_non_finite(body: bytes, value: Any) -> None:
-    if b"NaN" in body or b"Infinity" in body:
-        json.loads(body, parse_constant=_refuse_constant)
+    _refuse_constants(body)
     if (path := _non_finite(value)) is not None:
         rule: FieldError = {"field": path, "message": "Input should be a finite number", "rule": "finite_number"}
         raise InvalidInput(f"{path or 'input'}: Input should be a finite number.", [rule])
+
+
+def _refuse_constants(body: bytes) -> None:
+    if b"NaN" in body or b"Infinity" in body:
+        with suppress(ValueError):  # bytes that were no JSON
+            json.loads(body, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -134,8 +158,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _non_finite(value: Any, path: str = "") -> str | None:
     """Return where the first NaN or Infinity stands in a value, None where all is finite."""
-    if isinstance(value, float):
-        return None if math.isfinite(value) else path
+    if isinstance(value, (float, complex)):
+        return None if math.isfinite(abs(value)) else path
     for step, part in _parts(value):
         if (found := _non_finite(part, f"{path}{step}")) is not None:
             return found.removeprefix(".")
@@ -144,8 +168,8 @@ def _non_finite(value: Any, path: str = "") -> str | None:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        yield from ((f".{key}", part) for key, part in value.items())
-    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f".{key}", part) for key in value for part in (key, value[key]))
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, BaseModel):
         yield from ((f".{name}", part) for name, part in {**value.__dict__, **(value.__pydantic_extra__ or {})}.items())

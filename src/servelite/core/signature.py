@@ -27,7 +27,7 @@ def read_signature(handler: Callable[..., Any], limits: Limits) -> Signature:
             `max_batch` above 1 without lists.
     """
     name = getattr(handler, "__name__", "the handler")
-    if inspect.iscoroutinefunction(handler) or inspect.isgeneratorfunction(handler):
+    if any(kind(handler) for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
         raise DefinitionError(f"{name} is async or a generator. A worker runs one batch at a time, so write a plain def.")
     first, second = _parameters(name, handler)
     hints = _hints(name, handler)
@@ -45,10 +45,13 @@ def read_signature(handler: Callable[..., Any], limits: Limits) -> Signature:
 
 
 def _parameters(name: str, handler: Callable[..., Any]) -> tuple[str, str | None]:
-    named = [p for p in inspect.signature(handler).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    parameters = inspect.signature(handler).parameters.values()
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if not 1 <= len(named) <= 2:
         listed = ", ".join(p.name for p in named) or "none"
         raise DefinitionError(f"{name} has {len(named)} parameters ({listed}). A handler has one, and an optional Context.")
+    for keyword in (p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty):
+        raise DefinitionError(f"Nobody passes {name} the keyword '{keyword}'. Give it a default, or remove it.")
     return named[0].name, named[1].name if len(named) == 2 else None
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from servelite.core.call import Answer, Call, call_id
-from servelite.core.errors import FunctionNotFound, PayloadTooLarge, UnsupportedMediaType
+from servelite.core.errors import FunctionNotFound, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from servelite.core.function import Description
 from servelite.core.ports import Ledger
 from servelite.runtime.pool import Pool
@@ -31,6 +31,9 @@ class Engine:
         self._now_s = now_s
         self._random_bits = random_bits
         self._monotonic_s = monotonic_s
+        self._running = 0
+        self._is_draining = False
+        self._drained = asyncio.Event()
 
     async def start(self) -> None:
         """Start a worker for each function, all at the same time.
@@ -53,13 +56,21 @@ class Engine:
             ServiceError: the call could not be run or recorded.
         """
         pool = self._find(call.function)
+        if self._is_draining:
+            raise ShuttingDown(f"The server is ending; {call.function} was not run. Try again.")
         _admit(pool.description, call)
-        if read_body is not None:
-            call.body = await read_body()
-        if len(call.body) > self.max_body_bytes:
-            raise too_large(self.max_body_bytes)
-        call.deadline_s = self._monotonic_s() + pool.description.limits.timeout_s
-        return await pool.answer(call)
+        self._running += 1
+        try:
+            if read_body is not None:
+                call.body = await read_body()
+            if len(call.body) > self.max_body_bytes:
+                raise too_large(self.max_body_bytes)
+            call.deadline_s = self._monotonic_s() + pool.description.limits.timeout_s
+            return await pool.answer(call)
+        finally:
+            self._running -= 1
+            if self._is_draining and not self._running:
+                self._drained.set()
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
@@ -70,8 +81,14 @@ class Engine:
         return self._find(name).description
 
     def unready(self) -> list[str]:
-        """Return the functions that have no worker at the moment."""
-        return [name for name, pool in self.pools.items() if not pool.is_ready]
+        """Return the functions that can't be called at the moment: without a worker, or all while draining."""
+        return [name for name, pool in self.pools.items() if self._is_draining or not pool.is_ready]
+
+    async def drain(self) -> None:
+        """Refuse new calls, and wait until those that run are answered."""
+        self._is_draining = True
+        if self._running:
+            await self._drained.wait()
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""

@@ -23,6 +23,14 @@ def find_functions(paths: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def find_function(path: Path) -> Path:
+    """Return the one function folder that a path names; DefinitionError where it names none or several."""
+    found = list(find_functions([path]).values())
+    if len(found) > 1:
+        raise DefinitionError(f"{path} holds {len(found)} functions: {', '.join(one.name for one in found)}. Name one: {found[0]}")
+    return found[0]
+
+
 def checked_name(name: str) -> str:
     """Return a function's name, or refuse it."""
     if not NAME.fullmatch(name):

@@ -39,11 +39,12 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Life:
-    """A worker and the time its start took, from and to."""
+    """A worker, the time its start took from and to, and the code of its end."""
 
     worker: Worker
     started_us: int
     ready_us: int
+    end: str = WorkerDied.code
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ class Pool:
     description: Description = field(init=False)
     _queue: deque[_Waiting] = field(default_factory=deque)
     _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
-    _is_ready: bool = False
+    _life: _Life | None = None
+    _is_stopped: bool = False
     _driver: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -77,22 +79,24 @@ class Pool:
         Raises:
             ServiceError: the call could not be run or recorded.
         """
+        if self._is_stopped:
+            raise _not_run(self.name)
         waiting = _Waiting(call, asyncio.get_running_loop().create_future(), self.now_us())
         self._queue.append(waiting)
         self._wake()
         return await waiting.answer
 
     async def stop(self) -> None:
-        """End the workers; what still waits is refused."""
+        """End the workers; what still runs or waits is refused."""
+        self._is_stopped = True
         if self._driver is not None:
             self._driver.cancel()
             await asyncio.gather(self._driver, return_exceptions=True)
-        self._refuse_all(ShuttingDown(f"The server is ending; {self.name} was not run."))
 
     @property
     def is_ready(self) -> bool:
         """Whether a worker lives."""
-        return self._is_ready
+        return self._life is not None and self._life.worker.is_alive
 
     @property
     def queue_length(self) -> int:
@@ -100,25 +104,33 @@ class Pool:
         return len(self._queue)
 
     async def _drive(self, life: _Life) -> None:
-        """Feed one worker for as long as the pool lives."""
+        """Feed one worker, and its successors, for as long as the pool lives."""
         try:
             while True:
-                batch = await self._next_batch()
-                if not await self._run(life, batch):
+                await self._until_called(life)
+                if not life.worker.is_alive:
+                    self.statistics.worker_ends[life.end] += 1
                     life = await self._restart_worker()
-        finally:
+                elif batch := self._take():
+                    await self._run(life, batch)
+        finally:  # however it ends, nobody waits for ever
+            self._is_stopped = True
+            self._refuse_all(_not_run(self.name))
             await life.worker.stop()
 
-    async def _run(self, life: _Life, batch: list[_Waiting]) -> bool:
-        """Have a batch answered; return whether the worker lives."""
+    async def _run(self, life: _Life, batch: list[_Waiting]) -> None:
         taken_us = self.now_us()
         try:
             reply = await life.worker.run([waiting.call for waiting in batch])
         except FunctionError as error:
             self._bury(batch, error, life, taken_us)
-            return False
-        self._answer(batch, reply, life, taken_us)
-        return True
+        except ServeliteError as error:
+            self._refuse(batch, error)
+        except asyncio.CancelledError:
+            self._refuse(batch, _not_run(self.name))
+            raise
+        else:
+            self._answer(batch, reply, life, taken_us)
 
     def _answer(self, batch: list[_Waiting], reply: BatchReply, life: _Life, taken_us: int) -> None:
         waits = [_wait(waiting.arrived_us, taken_us, life) for waiting in batch]
@@ -134,7 +146,7 @@ class Pool:
 
     def _bury(self, batch: list[_Waiting], error: FunctionError, life: _Life, taken_us: int) -> None:
         """Answer a call whose worker died under it; a batch goes back to the queue's head, each call alone."""
-        self.statistics.worker_ends[error.code] += 1
+        life.end = error.code
         logger.warning("%s Calls in its batch: %d.", error.detail, len(batch))
         if len(batch) == 1:
             spent = BatchReply([Outcome(error=error)], compute_us=self.now_us() - taken_us, cpu_us=0, peak_kib=0)
@@ -144,12 +156,12 @@ class Pool:
             waiting.alone = True
             self._queue.appendleft(waiting)
 
-    async def _next_batch(self) -> list[_Waiting]:
-        while not (batch := self._take()):
+    async def _until_called(self, life: _Life) -> None:
+        """Wait for a call, or for the worker's end: its successor is started before anybody asks for it."""
+        while not self._queue and life.worker.is_alive:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             await idle
-        return batch
 
     def _take(self) -> list[_Waiting]:
         """Take from the queue what fits in one batch, leaving out calls that nobody waits for any more."""
@@ -173,13 +185,17 @@ class Pool:
                 return
 
     async def _start_worker(self) -> _Life:
-        self._is_ready = False
         started_us = self.now_us()
         worker = self.new_worker()
-        self.description = await worker.start()
-        self._is_ready = True
+        worker.on_end = self._wake
+        try:
+            self.description = await worker.start()
+        except BaseException:
+            await worker.stop()
+            raise
         self.statistics.worker_starts += 1
-        return _Life(worker, started_us, self.now_us())
+        self._life = _Life(worker, started_us, self.now_us())
+        return self._life
 
     async def _restart_worker(self) -> _Life:
         """Start a worker again and again until one is ready; meanwhile the calls that wait are told."""
@@ -202,6 +218,10 @@ class Pool:
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
+
+
+def _not_run(name: str) -> ShuttingDown:
+    return ShuttingDown(f"The server is ending; {name} was not run.")
 
 
 def _wait(arrived_us: int, taken_us: int, life: _Life) -> Wait:

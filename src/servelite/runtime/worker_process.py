@@ -5,7 +5,7 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from servelite.core import frames
@@ -24,13 +24,21 @@ STOP_GRACE_S = 2.0
 class WorkerProcess:
     """The `Worker` port over a Unix socket pair; a batch past the function's `timeout_s` kills the process."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], function: str) -> None:
-        """Take the command that begins a worker; its arguments may hold `{fd}`, the worker's end of the socket."""
+    def __init__(self, command: Callable[[int], Sequence[str]], environment: Mapping[str, str], function: str) -> None:
+        """Take what makes a worker's command of the file descriptor of its end of the socket."""
         self._command = command
         self._environment = environment
         self._function = function
+        self.on_end: Callable[[], None] = lambda: None
+        self._link = _Link(self._ended)
+        self._process: asyncio.subprocess.Process | None = None
         self._timeout_s = float("inf")
         self._is_late = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is connected; it may just be dying."""
+        return not self._link.is_lost
 
     async def start(self) -> Description:
         """Start the process and wait until it is ready.
@@ -40,17 +48,16 @@ class WorkerProcess:
             WorkerDied: the process ended while it loaded the function.
         """
         ours, theirs = socket.socketpair()
-        command = [part.format(fd=theirs.fileno()) for part in self._command]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *command,
+                *self._command(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C goes to a whole terminal; the gateway ends its workers itself
             )
-        loop = asyncio.get_running_loop()
-        _, self._link = await loop.create_connection(_Link, sock=ours)
+        await asyncio.get_running_loop().create_connection(lambda: self._link, sock=ours)
+        self._watch = asyncio.create_task(self._hang_up_when_gone(self._process))
         kind, payload = await self._exchange(b"")
         if kind is Kind.BROKEN:
             await self.stop()
@@ -69,6 +76,9 @@ class WorkerProcess:
         timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
         try:
             _, payload = await self._exchange(frames.pack_batch(calls))
+        except asyncio.CancelledError:
+            self._kill()  # nobody waits for this batch any more
+            raise
         finally:
             timer.cancel()
         try:
@@ -90,11 +100,22 @@ class WorkerProcess:
             raise self._death() from error
 
     async def _gone(self, grace_s: float) -> None:
+        if self._process is None:
+            return
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
             self._kill()
             await self._process.wait()
+
+    async def _hang_up_when_gone(self, process: asyncio.subprocess.Process) -> None:
+        """End the link with the process: a child that it left behind may hold the socket open."""
+        await process.wait()
+        await asyncio.sleep(EXIT_GRACE_S)  # what it sent last may still be read
+        self._link.close()
+
+    def _ended(self) -> None:
+        self.on_end()
 
     def _expire(self) -> None:
         self._is_late = True
@@ -102,32 +123,40 @@ class WorkerProcess:
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            if self._process is not None:
+                self._process.kill()
 
     def _death(self) -> FunctionError:
         if self._is_late:
             return TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped.")
-        code = self._process.returncode or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-        return WorkerDied(f"The worker of {self._function} {how}.")
+        return WorkerDied(f"The worker of {self._function} {_ending(self._process.returncode if self._process else None)}.")
+
+
+def _ending(code: int | None) -> str:
+    """Say how a process ended by its exit code, which is negative for a signal."""
+    if code is None or code >= 0:
+        return f"exited with code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
 
 
 class _Link(asyncio.Protocol):
     """The gateway's end of the socket pair: one question at a time, each answered by one frame."""
 
-    _transport: asyncio.Transport
-
-    def __init__(self) -> None:
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self.is_lost = False
+        self._on_lost = on_lost
         self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[Kind, bytes]] | None = None
-        self._is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
 
     async def exchange(self, sent: bytes) -> tuple[Kind, bytes]:
         """Send bytes and return the next frame; ConnectionError where the other side is gone."""
-        if self._is_lost:
+        if self.is_lost or self._transport is None:
             raise ConnectionError
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(sent)
@@ -140,12 +169,14 @@ class _Link(asyncio.Protocol):
                     raise FrameError("A worker sent a frame that nobody asked for.")
                 self._answer.set_result(frame)
         except FrameError:
-            self._transport.abort()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_lost = True
+        self.is_lost = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError())
+        self._on_lost()
 
     def close(self) -> None:
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.abort()

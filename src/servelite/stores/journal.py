@@ -41,7 +41,7 @@ class Journal:
         Raises:
             LedgerUnavailable: the disk is full or the file can't be written.
         """
-        line = json.dumps(rows, separators=(",", ":")).encode() + b"\n"
+        line = _write_json(rows).encode() + b"\n"
         try:
             self._write(line)
         except OSError as error:
@@ -61,19 +61,24 @@ class Journal:
             raise
         self._size += written
         if self._size >= ROTATE_BYTES:
-            os.close(self._file)
-            self._open()
+            full = self._file
+            with contextlib.suppress(OSError):  # without a new file the old one just grows
+                self._open()
+                os.close(full)
 
     def _open(self) -> None:
         """Begin a new file and lock it; one that was taken for abandoned before the lock stood is left for another."""
         while True:
             path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}.jsonl"
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            self._size = 0
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
             if path.exists():
+                self._file, self._size = file, 0
                 return
-            os.close(self._file)
+            os.close(file)
+
+
+_write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from servelite.core.ports import Row, Usage
 from servelite.stores.journal import Journal
 from servelite.stores.ledger_file import LedgerFile, journals_folder
 
-MOVE_EVERY_S = 0.05
+MOVE_EVERY_S = 0.1
 """Rows of this span share one transaction; for so long a row may stand in the journal only."""
 
 logger = logging.getLogger("servelite.ledger")
@@ -53,11 +53,13 @@ class SqliteLedger:
         self._mover.join()
 
     def _keep_moving(self) -> None:
+        is_ending = False
         with LedgerFile(self._path) as file:
-            while not self._is_ending.is_set():
+            while not is_ending:
                 self._news.wait()
                 self._is_ending.wait(MOVE_EVERY_S)
                 self._news.clear()
+                is_ending = self._is_ending.is_set()  # asked before the last move, so that it misses nothing
                 self._move(file)
 
     def _move(self, file: LedgerFile) -> None:

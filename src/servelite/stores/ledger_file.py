@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from servelite.core.call import call_id
@@ -12,12 +14,16 @@ from servelite.core.errors import DefinitionError, LedgerUnavailable
 from servelite.core.ports import Row, Usage
 from servelite.stores.journal import JournalFile, journal_files
 
+logger = logging.getLogger("servelite.ledger")
+
 BUSY_S = 5.0
 """How long a process waits for another one's transaction."""
 
 _TEXT = {"id", "account", "function", "code"}
 _COLUMNS = ", ".join(f"{name} {'TEXT' if name in _TEXT else 'INTEGER'} NOT NULL" for name in Row._fields)
 _ROW = f"({', '.join('?' * len(Row._fields))})"
+
+DAMAGED = "damaged-lines"
 
 CHUNKS = (256, 16, 1)
 """Rows one statement inserts. Each statement hands the interpreter to another thread and back, so that
@@ -45,11 +51,12 @@ class LedgerFile:
 
     def __init__(self, path: Path) -> None:
         """Open the file, made and migrated as needed; LedgerUnavailable where that is impossible."""
+        self._path = path
         self._journals = journals_folder(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-            self._migrate(path)
+            self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(f"The ledger {path} can't be opened: {error}. Name another with --ledger.") from error
 
@@ -74,20 +81,36 @@ class LedgerFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._db.close()
+        if isinstance(error, sqlite3.Error):
+            raise LedgerUnavailable(f"The ledger {self._path} can't be read: {error}. Name another with --ledger.") from error
 
     def _move(self, file: JournalFile, *, is_abandoned: bool) -> None:
         with self._transaction():
             row = self._db.execute("SELECT moved_bytes FROM journals WHERE name = ?", (file.path.name,)).fetchone()
             lines, end = file.lines_from(row[0] if row else 0)
-            self._insert([row for line in lines for row in json.loads(line)])
+            self._insert([row for line in lines for row in self._rows(line)])
             if is_abandoned:
                 self._db.execute("DELETE FROM journals WHERE name = ?", (file.path.name,))
             elif lines:
                 self._db.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", (file.path.name, end))
         if is_abandoned:
             file.path.unlink(missing_ok=True)
+
+    def _rows(self, line: bytes) -> list[list[str | int]]:
+        """Read a journal's line; one that is damaged is put aside for people, so that it holds nothing up."""
+        try:
+            rows: list[list[str | int]] = json.loads(line)
+            is_whole = all(len(row) == len(Row._fields) for row in rows)
+        except (ValueError, TypeError):
+            is_whole = False
+        if not is_whole:
+            logger.error("a damaged line of the journal is put aside in %s", self._journals / DAMAGED)
+            with (self._journals / DAMAGED).open("ab") as file:
+                file.write(line + b"\n")
+            return []
+        return rows
 
     def _insert(self, rows: list[list[str | int]]) -> None:
         at = 0
@@ -97,13 +120,15 @@ class LedgerFile:
                 self._db.execute(statement, [value for row in rows[at : at + size] for value in row])
                 at += size
 
-    def _migrate(self, path: Path) -> None:
+    def _migrate(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
-                raise LedgerUnavailable(f"The ledger {path} was written by a newer servelite. Update servelite, or name another ledger.")
+                raise LedgerUnavailable(
+                    f"The ledger {self._path} was written by a newer servelite. Update servelite, or name another ledger."
+                )
             for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
                 for statement in filter(str.strip, statements.split(";")):
                     self._db.execute(statement)

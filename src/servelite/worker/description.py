@@ -3,7 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from servelite.core.errors import DefinitionError
 from servelite.core.function import Description
@@ -35,13 +35,13 @@ def read_examples(folder: Path) -> list[dict[str, Any]]:
     file = folder / "examples.jsonl"
     if not file.is_file():
         return []
-    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+    lines = enumerate(file.read_bytes().split(b"\n"), start=1)
     return [_example(f"{file}:{number}", line) for number, line in lines if line.strip()]
 
 
-def _example(place: str, line: str) -> dict[str, Any]:
+def _example(place: str, line: bytes) -> dict[str, Any]:
     try:
-        example = json.loads(line)
+        example = json.loads(line, parse_constant=_refuse_constant)
     except ValueError as error:
         raise DefinitionError(f"{place}: not JSON: {error}. Each line is one {{'input': …, 'output': …}}.") from error
     if not isinstance(example, dict) or "input" not in example:
@@ -55,7 +55,12 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        card: dict[str, Any] = json.loads(json.dumps(tomllib.loads(file.read_text(encoding="utf-8")), default=str))  # dates as text
-        return card
+        card = tomllib.loads(file.read_text(encoding="utf-8"))
+        plain: dict[str, Any] = json.loads(json.dumps(card, default=str, allow_nan=False))  # dates as text
+        return plain
     except ValueError as error:
-        raise DefinitionError(f"{file}: not TOML: {error}.") from error
+        raise DefinitionError(f"{file}: not TOML that JSON can say: {error}.") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

@@ -16,6 +16,9 @@ class InlineWorker:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    is_alive = True
+    on_end = staticmethod(lambda: None)  # it never ends by itself
+
     async def start(self) -> Description:
         """Import the function here; DefinitionError where it can't be loaded."""
         function = load(self._folder)

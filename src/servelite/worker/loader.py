@@ -5,10 +5,11 @@ Whatever is wrong in the folder becomes one DefinitionError that begins with the
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from servelite.core.errors import DefinitionError
@@ -63,29 +64,25 @@ def _import(file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise DefinitionError(f"{error.filename}:{error.lineno}: {error.msg}.") from error
+        raise DefinitionError(f"{error.filename or file}:{error.lineno or 1}: {error.msg}.") from error
     except ModuleNotFoundError as error:
         cure = f"Install it with: {sys.executable} -m pip install {str(error.name).partition('.')[0]}"
         raise DefinitionError(f"{_where(error, file)}: there is no package '{error.name}' here. {cure}") from error
     except DefinitionError as error:
         raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
-    except Exception as error:  # a handler.py is user code: whatever it raises is told with its place
+    except (Exception, SystemExit) as error:
         raise DefinitionError(f"{_where(error, file)}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _where(error: BaseException, file: Path) -> str:
     """Name the deepest line of the function's own folder that the error came through."""
-    place, trace = f"{file}", error.__traceback__
-    while trace is not None:
-        if _is_inside(trace, file.parent):
-            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
+    place, folder = f"{file}", file.parent.resolve()
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        source = Path(frame.f_code.co_filename).resolve()
+        if source.is_relative_to(folder):
+            place = f"{file.parent / source.relative_to(folder)}:{line}"
     return place
-
-
-def _is_inside(trace: TracebackType, folder: Path) -> bool:
-    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(folder)
 
 
 def _find_handler(module: ModuleType, file: Path) -> Callable[..., Any]:

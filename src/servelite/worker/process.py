@@ -1,8 +1,11 @@
 """A worker's life: load the function, say READY, then a REPLY for each BATCH until the gateway hangs up."""
 
 import contextlib
+import ctypes
+import gc
 import json
 import logging
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -18,26 +21,36 @@ from servelite.worker.loader import Function, load
 from servelite.worker.onnx import intra_op_threads
 from servelite.worker.runner import Runner
 
+PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
+
 
 def main(folder: Path, socket_fd: int, threads: int) -> None:
     """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
     intra_op_threads.set(threads)
+    _die_with_the_gateway()
     quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
     with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
         function = _load(folder, connection)
+        gc.freeze()  # what was imported and opened stays; collections need not walk it
         if function is not None:
             _serve(Runner(function), function.name, reader, connection)
+
+
+def _die_with_the_gateway() -> None:
+    """Have the kernel kill this process when its parent is gone, even in the middle of native code (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _load(folder: Path, connection: socket.socket) -> Function | None:
     try:
         function = load(folder)
         description = describe(function)
+        _warm_up(function, description)
     except DefinitionError as error:
         connection.sendall(frames.frame(Kind.BROKEN, error.detail.encode()))
         return None
-    _warm_up(function, description)
     connection.sendall(frames.frame(Kind.READY, json.dumps(description.to_dict()).encode()))
     return function
 

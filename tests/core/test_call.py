@@ -1,0 +1,56 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servelite.core.call import Receipt, call_id, shares
+
+MILLISECONDS = st.integers(0, 2**48 - 1)
+ENTROPY = st.integers(0, 2**80 - 1)
+
+
+@given(total=st.integers(0, 2**63), count=st.integers(1, 1000))
+def test_shares_add_up_exactly_and_differ_by_at_most_1(total, count):
+    parts = shares(total, count)
+    assert (len(parts), sum(parts)) == (count, total)
+    assert max(parts) - min(parts) <= 1
+    assert all(type(part) is int for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "parts"),
+    [
+        pytest.param(10, 1, [10], id="one call has all"),
+        pytest.param(10, 3, [4, 3, 3], id="a rest goes to the first"),
+        pytest.param(2, 4, [1, 1, 0, 0], id="less than 1 each"),
+        pytest.param(0, 2, [0, 0], id="nothing"),
+    ],
+)
+def test_shares_of_some_numbers(total, count, parts):
+    assert shares(total, count) == parts
+
+
+@given(earlier=MILLISECONDS, later=MILLISECONDS, one=ENTROPY, other=ENTROPY)
+def test_ids_sort_by_time(earlier, later, one, other):
+    if earlier > later:
+        earlier, later = later, earlier
+    if earlier != later:
+        assert call_id(earlier, one) < call_id(later, other)
+
+
+@given(now_ms=MILLISECONDS, entropy=ENTROPY)
+def test_an_id_is_32_hexadecimal_digits_that_hold_time_and_entropy(now_ms, entropy):
+    made = call_id(now_ms, entropy)
+    assert re.fullmatch("[0-9a-f]{32}", made)
+    assert (int(made[:12], 16), int(made[12:], 16)) == (now_ms, entropy)
+
+
+def test_ids_of_the_same_millisecond_differ_by_their_entropy():
+    assert call_id(1, 2) != call_id(1, 3)
+
+
+@pytest.mark.parametrize(("cold", "written"), [(False, "cold=?0"), (True, "cold=?1")])
+def test_a_receipt_is_written_as_an_rfc_9651_dictionary(cold, written):
+    receipt = Receipt(compute_us=1430, cpu_us=1290, queue_us=210, init_us=7, batch=8, cold=cold, billed_us=1430)
+    assert str(receipt) == f"compute-us=1430, cpu-us=1290, queue-us=210, batch=8, {written}, billed-us=1430"

@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import pytest
+
+from servelite.core.call import Call
+from servelite.core.errors import DefinitionError, FunctionNotFound, PayloadTooLarge, UnsupportedMediaType
+from servelite.core.function import BINARY, JSON, TEXT
+from servelite.runtime.engine import Engine
+from servelite.runtime.metering import Meter
+from servelite.runtime.pool import Pool
+from tests.runtime.fakes import MemoryLedger, Workshop, described
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 100
+TAKES = {"shout": (TEXT, JSON), "look": (BINARY, "image/*"), "add": (JSON,)}
+
+
+class Rig:
+    """An engine of three functions on fake workers."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.workshops = {name: Workshop(replace(described(name, timeout_s=2), takes=takes)) for name, takes in TAKES.items()}
+        meter = Meter(self.ledger, now_us=lambda: 7)
+        pools = {name: Pool(name, workshop.new_worker, meter, workshop.clock) for name, workshop in self.workshops.items()}
+        self.bits_asked: list[int] = []
+        self.engine = Engine(
+            pools, self.ledger, now_s=lambda: 1.5, random_bits=self.random_bits, monotonic_s=lambda: 40.0, max_body_bytes=LIMIT
+        )
+
+    def random_bits(self, count: int) -> int:
+        self.bits_asked.append(count)
+        return 11
+
+    @property
+    def ran(self) -> list[Call]:
+        return [call for workshop in self.workshops.values() for batch in workshop.batches for call in batch]
+
+
+@pytest.fixture
+async def rig():
+    made = Rig()
+    await made.engine.start()
+    yield made
+    await made.engine.stop()
+
+
+async def never_read() -> bytes:
+    pytest.fail("the body was read")
+
+
+async def test_a_call_is_answered_and_recorded(rig):
+    answer = await rig.engine.call(Call("1", "shout", TEXT, b"hello"))
+    assert (answer.body, answer.error) == (b"HELLO", None)
+    assert [(row.id, row.function) for row in rig.ledger.rows] == [("1", "shout")]
+
+
+async def test_a_body_is_read_once_the_call_is_admitted(rig):
+    async def read() -> bytes:
+        return b"later"
+
+    assert (await rig.engine.call(Call("1", "shout", TEXT), read)).body == b"LATER"
+
+
+async def test_an_unknown_function_is_refused_unread_with_the_functions_there_are(rig):
+    with pytest.raises(FunctionNotFound, match=r"No function named 'shuot'\. Functions here: add, look, shout\."):
+        await rig.engine.call(Call("1", "shuot"), never_read)
+    assert (rig.ran, rig.ledger.rows) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("function", "media_type", "cure"),
+    [
+        ("add", TEXT, "add does not take 'text/plain'. Send Content-Type: application/json."),
+        ("shout", "image/png", "Send Content-Type: text/plain or application/json."),
+        ("look", JSON, "Send Content-Type: application/octet-stream or image/*."),
+    ],
+)
+async def test_a_media_type_that_does_not_fit_is_refused_unread_with_those_that_do(rig, function, media_type, cure):
+    with pytest.raises(UnsupportedMediaType) as caught:
+        await rig.engine.call(Call("1", function, media_type), never_read)
+    assert cure in caught.value.detail
+    assert (rig.ran, rig.ledger.rows) == ([], [])
+
+
+@pytest.mark.parametrize(("function", "media_type"), [("shout", TEXT), ("look", BINARY), ("add", JSON)])
+async def test_a_call_without_a_media_type_has_the_functions_first(rig, function, media_type):
+    await rig.engine.call(Call("1", function, "", b"x"))
+    assert [call.media_type for call in rig.ran] == [media_type]
+
+
+@pytest.mark.parametrize("by_reader", [True, False], ids=["read later", "read before"])
+async def test_a_body_over_the_limit_is_refused(rig, by_reader):
+    async def read() -> bytes:
+        return bytes(LIMIT + 1)
+
+    call = Call("1", "shout", TEXT, b"" if by_reader else bytes(LIMIT + 1))
+    with pytest.raises(PayloadTooLarge, match=r"longer than 100 bytes. .*--max-body"):
+        await rig.engine.call(call, read if by_reader else None)
+    assert (rig.ran, rig.ledger.rows) == ([], [])
+
+
+async def test_a_body_at_the_limit_is_taken(rig):
+    assert (await rig.engine.call(Call("1", "shout", TEXT, b"x" * LIMIT))).body == b"X" * LIMIT
+
+
+async def test_a_call_has_the_functions_time_limit_as_its_deadline(rig):
+    await rig.engine.call(Call("1", "shout", TEXT, b"x"))
+    assert [call.deadline_s for call in rig.ran] == [42.0]
+
+
+async def test_an_id_is_made_of_the_clock_and_80_random_bits(rig):
+    assert rig.engine.new_id() == f"{1500:012x}{11:020x}"
+    assert rig.bits_asked == [80]
+
+
+async def test_a_function_is_described(rig):
+    assert rig.engine.describe("look").takes == TAKES["look"]
+    with pytest.raises(FunctionNotFound):
+        rig.engine.describe("nothing")
+
+
+async def test_a_function_is_unready_until_its_worker_is_started():
+    rig = Rig()
+    assert rig.engine.unready() == ["shout", "look", "add"]
+    await rig.engine.start()
+    assert rig.engine.unready() == []
+    await rig.engine.stop()
+
+
+async def test_stopping_ends_every_worker_and_closes_the_ledger():
+    rig = Rig()
+    await rig.engine.start()
+    await rig.engine.stop()
+    assert all(worker.is_stopped for workshop in rig.workshops.values() for worker in workshop.workers)
+    assert rig.ledger.is_closed
+
+
+async def test_one_broken_function_is_told_by_start_and_the_others_can_be_stopped():
+    rig = Rig()
+    rig.workshops["look"].start_fails = [DefinitionError("look/handler.py:3: no.")]
+    with pytest.raises(DefinitionError, match=r"look/handler\.py:3"):
+        await rig.engine.start()
+    await rig.engine.stop()
+    assert [worker.is_stopped for name in ("shout", "add") for worker in rig.workshops[name].workers] == [True, True]

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servelite.core.call import BatchReply, Call, Outcome, Receipt
+from servelite.core.errors import LedgerUnavailable, ServeliteError, all_errors
+from servelite.core.ports import Row
+from servelite.runtime.metering import Meter, Wait
+from tests.runtime.fakes import MemoryLedger
+
+NOW_US = 1_795_000_000_000_000
+ERRORS = [kind for kind in all_errors() if kind is not ServeliteError]
+
+
+@pytest.fixture
+def ledger():
+    return MemoryLedger()
+
+
+@pytest.fixture
+def meter(ledger):
+    return Meter(ledger, now_us=lambda: NOW_US)
+
+
+def settled(meter: Meter, outcomes: list[Outcome], compute_us: int = 1000, cpu_us: int = 500):
+    calls = [Call(str(index), "f", body=b"in", account="ada") for index in range(len(outcomes))]
+    return meter.settle(calls, [Wait(0, 0)] * len(calls), BatchReply(outcomes, compute_us, cpu_us, 2048))
+
+
+@given(count=st.integers(1, 64), compute_us=st.integers(0, 10**10), cpu_us=st.integers(0, 10**10))
+def test_the_shares_of_a_batch_add_up_to_its_time_exactly(count, compute_us, cpu_us):
+    ledger = MemoryLedger()
+    answers = settled(Meter(ledger, now_us=lambda: NOW_US), [Outcome(b"x")] * count, compute_us, cpu_us)
+    for kept in ([answer.receipt for answer in answers], ledger.rows):
+        assert sum(one.compute_us for one in kept) == sum(one.billed_us for one in kept) == compute_us
+        assert sum(one.cpu_us for one in kept) == cpu_us
+
+
+def test_a_call_has_one_row_with_all_that_its_receipt_says(meter, ledger):
+    call = Call("a1", "f", body=b"four", account="ada")
+    (answer,) = meter.settle([call], [Wait(queue_us=7, init_us=3)], BatchReply([Outcome(b"three")], 100, 50, 2048))
+    assert answer.body == b"three"
+    assert answer.receipt == Receipt(compute_us=100, cpu_us=50, queue_us=7, init_us=3, batch=1, cold=True, billed_us=100)
+    assert ledger.rows == [
+        Row(
+            id="a1",
+            at_us=NOW_US,
+            account="ada",
+            function="f",
+            status=200,
+            code="ok",
+            queue_us=7,
+            init_us=3,
+            compute_us=100,
+            cpu_us=50,
+            peak_kib=2048,
+            batch=1,
+            bytes_in=4,
+            bytes_out=5,
+            cold=1,
+            billed_us=100,
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_an_error_is_recorded_with_its_code_and_billed_by_who_is_at_fault(meter, ledger, kind):
+    answers = settled(meter, [Outcome(error=kind("No.")), Outcome(b"x")], compute_us=1001)
+    assert [type(answer.error) for answer in answers] == [kind, type(None)]
+    failed, good = ledger.rows
+    assert (failed.status, failed.code) == (kind.status, kind.code)
+    assert (failed.compute_us, failed.billed_us) == (501, 501 if kind.billed else 0)
+    assert (good.compute_us, good.billed_us, good.status, good.code) == (500, 500, 200, "ok")
+
+
+@pytest.mark.parametrize(("init_us", "cold"), [(0, False), (1, True)])
+def test_a_call_is_cold_if_it_waited_for_a_start(meter, ledger, init_us, cold):
+    (answer,) = meter.settle([Call("1", "f")], [Wait(5, init_us)], BatchReply([Outcome()], 1, 1, 1))
+    assert (answer.receipt.cold, ledger.rows[0].cold) == (cold, int(cold))
+
+
+def test_a_ledger_that_refuses_lets_no_answer_leave(meter, ledger):
+    ledger.is_full = True
+    with pytest.raises(LedgerUnavailable):
+        settled(meter, [Outcome(b"x")])
+    assert ledger.rows == []
