@@ -36,8 +36,10 @@ def _sender(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:
                 start = None
             await in_pieces(message)  # type: ignore[arg-type]
         elif not cycle.disconnected:
-            await cycle.flow.drain()
+            if cycle.flow.write_paused:
+                await cycle.flow.drain()
             _write_whole(cycle, start, message.get("body", b""))
+        vars(cycle).pop("send", None)  # else cycle and sender would hold each other, and be garbage
 
     return send
 
