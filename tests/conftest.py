@@ -5,10 +5,20 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.server import Server
 
 FolderWriter = Callable[..., Path]
+
+settings.register_profile("servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
+settings.load_profile("servelite")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio."""
+    return "asyncio"
 
 
 @pytest.fixture

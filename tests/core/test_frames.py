@@ -35,7 +35,9 @@ ERRORS = st.builds(
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 REPLIES = st.builds(
     BatchReply,
-    outcomes=st.lists(st.builds(Outcome, body=st.binary()) | st.builds(Outcome, error=ERRORS), max_size=8),
+    outcomes=st.lists(
+        st.builds(Outcome, body=st.binary(), error=st.none()) | st.builds(Outcome, body=st.just(b""), error=ERRORS), max_size=8
+    ),
     compute_us=U64,
     cpu_us=U64,
     peak_kib=U32,

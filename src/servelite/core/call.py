@@ -1,6 +1,7 @@
 """A call, the answer it gets, and the receipt that says what the answer took."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from servelite.core.errors import ServeliteError
 
@@ -21,8 +22,7 @@ class Call:
     deadline_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one call of a batch ended in its worker: the output's bytes, or an error."""
 
     body: bytes = b""

@@ -92,8 +92,10 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
-        self._ledger.close()
+        try:
+            await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
+        finally:
+            self._ledger.close()
 
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)

@@ -59,6 +59,7 @@ class Pool:
     description: Description = field(init=False)
     _queue: deque[_Waiting] = field(default_factory=deque)
     _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _loop: asyncio.AbstractEventLoop = field(init=False)
     _life: _Life | None = None
     _is_stopped: bool = False
     _driver: asyncio.Task[None] | None = None
@@ -70,6 +71,7 @@ class Pool:
             DefinitionError: the function can't be loaded.
             WorkerDied: the worker ended while it loaded the function.
         """
+        self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
         life = await self._start_worker()
         self._driver = asyncio.create_task(self._drive(life), name=f"pool {self.name}")
 
@@ -81,7 +83,7 @@ class Pool:
         """
         if self._is_stopped:
             raise _not_run(self.name)
-        waiting = _Waiting(call, asyncio.get_running_loop().create_future(), self.now_us())
+        waiting = _Waiting(call, self._loop.create_future(), self.now_us())
         self._queue.append(waiting)
         self._wake()
         return await waiting.answer
@@ -159,7 +161,7 @@ class Pool:
     async def _until_called(self, life: _Life) -> None:
         """Wait for a call, or for the worker's end: its successor is started before anybody asks for it."""
         while not self._queue and life.worker.is_alive:
-            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            idle: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(idle)
             await idle
 
@@ -226,5 +228,7 @@ def _not_run(name: str) -> ShuttingDown:
 
 def _wait(arrived_us: int, taken_us: int, life: _Life) -> Wait:
     """Split the wait of one call into what its worker's start took and what is left."""
-    init_us = max(0, life.ready_us - max(arrived_us, life.started_us))
-    return Wait(queue_us=max(0, taken_us - arrived_us - init_us), init_us=init_us)
+    if arrived_us >= life.ready_us:
+        return Wait(taken_us - arrived_us, 0)
+    init_us = life.ready_us - max(arrived_us, life.started_us)
+    return Wait(taken_us - arrived_us - init_us, init_us)

@@ -49,7 +49,9 @@ class Statistics:
         self.cpu_us += cpu_us
         self.batch.observe(len(answers))
         self.compute_s.observe(compute_us / 1e6)
+        failed = [wire_code(answer.error) for answer in answers if answer.error]
+        self.calls["ok"] += len(answers) - len(failed)
+        self.calls.update(failed)
         for answer in answers:
-            self.calls[wire_code(answer.error) if answer.error else "ok"] += 1
             self.queue_s.observe(answer.receipt.queue_us / 1e6)
             self.cold_calls += answer.receipt.cold

@@ -56,7 +56,8 @@ class WorkerProcess:
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C goes to a whole terminal; the gateway ends its workers itself
             )
-        await asyncio.get_running_loop().create_connection(lambda: self._link, sock=ours)
+        self._loop = asyncio.get_running_loop()
+        await self._loop.create_connection(lambda: self._link, sock=ours)
         self._watch = asyncio.create_task(self._hang_up_when_gone(self._process))
         kind, payload = await self._exchange(b"")
         if kind is Kind.BROKEN:
@@ -73,7 +74,7 @@ class WorkerProcess:
             TimedOut: the batch ran past `timeout_s`; the process was killed.
             WorkerDied: the process ended by itself.
         """
-        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
+        timer = self._loop.call_later(self._timeout_s, self._expire)
         try:
             _, payload = await self._exchange(frames.pack_batch(calls))
         except asyncio.CancelledError:
@@ -152,13 +153,14 @@ class _Link(asyncio.Protocol):
         self._answer: asyncio.Future[tuple[Kind, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
 
     async def exchange(self, sent: bytes) -> tuple[Kind, bytes]:
         """Send bytes and return the next frame; ConnectionError where the other side is gone."""
         if self.is_lost or self._transport is None:
             raise ConnectionError
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = self._loop.create_future()
         self._transport.write(sent)
         return await self._answer
 

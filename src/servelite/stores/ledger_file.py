@@ -56,9 +56,16 @@ class LedgerFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-            self._migrate()
         except (sqlite3.Error, OSError) as error:
-            raise LedgerUnavailable(f"The ledger {path} can't be opened: {error}. Name another with --ledger.") from error
+            raise self._unusable(error) from error
+        try:
+            self._migrate()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unusable(error) from error
+        except LedgerUnavailable:
+            self._db.close()
+            raise
 
     def move_journals(self) -> None:
         """Move what is new in every journal file into the tables; files that nobody writes any more go."""
@@ -84,7 +91,10 @@ class LedgerFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._db.close()
         if isinstance(error, sqlite3.Error):
-            raise LedgerUnavailable(f"The ledger {self._path} can't be read: {error}. Name another with --ledger.") from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> LedgerUnavailable:
+        return LedgerUnavailable(f"The ledger {self._path} can't be opened: {error}. Name another with --ledger.")
 
     def _move(self, file: JournalFile, *, is_abandoned: bool) -> None:
         with self._transaction():
