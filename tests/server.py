@@ -116,7 +116,7 @@ class Server:
 
     def workers(self) -> set[int]:
         """Return the process ids of its workers."""
-        return children(self.process.pid)
+        return {pid for pid in children(self.process.pid) if b"servelite.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_WITHIN_S)

@@ -1,6 +1,6 @@
 """Serve models as metered functions: what a `handler.py` imports, and nothing heavier.
 
-Importing this loads none of starlette, uvicorn, onnxruntime, numpy or rich.
+Importing this loads none of starlette, uvloop, onnxruntime, numpy or rich.
 """
 
 from servelite.core.errors import InvalidInput, ServeliteError

@@ -34,7 +34,7 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
 
         return WorkerProcess(command, environment, name)
 
-    return _engine(find_functions(paths), new_worker, ledger, max_body_bytes)
+    return _engine(find_functions(paths), new_worker, open_ledger(ledger, with_keeper=True), max_body_bytes)
 
 
 def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
@@ -46,7 +46,7 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     """
     from servelite.worker.inline import InlineWorker
 
-    return _engine(find_functions([find_function(folder)]), lambda _, found: InlineWorker(found), ledger, sys.maxsize)
+    return _engine(find_functions([find_function(folder)]), lambda _, found: InlineWorker(found), open_ledger(ledger), sys.maxsize)
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:
@@ -61,11 +61,12 @@ def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage
     return sum_usage(ledger_path(ledger), by, since_us, until_us) if exists else []
 
 
-def open_ledger(url: str) -> Ledger:
+def open_ledger(url: str, *, with_keeper: bool = False) -> Ledger:
     """Open a ledger: a path, `sqlite:///PATH`, or `none`; DefinitionError for any other scheme."""
+    from servelite.stores.keeper import start_keeper
     from servelite.stores.ledger import NoLedger, SqliteLedger
 
-    return NoLedger() if url == "none" else SqliteLedger(ledger_path(url))
+    return NoLedger() if url == "none" else SqliteLedger(ledger_path(url), start_keeper if with_keeper else None)
 
 
 def ledger_path(url: str) -> Path:
@@ -89,8 +90,7 @@ def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str
     return {**limits, **environment}
 
 
-def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worker], ledger: str, max_body_bytes: int) -> Engine:
-    book = open_ledger(ledger)
+def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worker], book: Ledger, max_body_bytes: int) -> Engine:
     meter = Meter(book, now_us=lambda: time.time_ns() // 1000)
     pools = {
         name: Pool(name, lambda name=name, folder=folder: new_worker(name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)  # type: ignore[misc]

@@ -1,12 +1,9 @@
 """The gateway's front: a call goes straight to the native dialect, everything else to the pages."""
 
-from collections.abc import Awaitable, Callable
-
-from servelite.adapters.native import PREFIX, Message, Receive, Scope, Send, answer_call
+from servelite.adapters.asgi import App, Message, Receive, Scope, Send
+from servelite.adapters.native import PREFIX, answer_call
 from servelite.adapters.pages import pages
 from servelite.runtime.engine import Engine
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def gateway(engine: Engine) -> App:

@@ -4,19 +4,13 @@ Plain ASGI, because this is the hot path: bytes go to the engine as they came.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 
+from servelite.adapters.asgi import Headers, Receive, Scope, Send
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.call import Call, Receipt
 from servelite.core.errors import ServeliteError, ServiceError, UnsupportedMediaType
 from servelite.runtime.engine import Engine, too_large
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 PREFIX = "/functions/"
 

@@ -14,11 +14,8 @@ from servelite.core.errors import DefinitionError
 from servelite.runtime.engine import Engine
 
 if TYPE_CHECKING:
+    from servelite.adapters.asgi import App
     from servelite.adapters.web import WebServer
-
-BACKLOG = 2048
-"""Connections the kernel holds while the gateway is busy; uvicorn's own default."""
-
 
 GRACE_S = 30
 """Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
@@ -51,32 +48,29 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
     signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
-    server, serving = None, None
+    server: WebServer | None = None
     try:
-        server = await _start(engine, signalled)
-        if server is not None:
+        if application := await _start(engine, signalled):
             _settle_garbage()
-            listener.listen(BACKLOG)  # from here on clients may connect, so `ready` tells the truth
+            server = await _listen(application, engine, listener)
             ready()
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
             await signalled.wait()
             await _drain(engine, signalled)
     finally:
         await engine.stop()
-        if server is not None and serving is not None:
-            server.should_exit = True
-            await serving
+        if server is not None:
+            await server.close()
 
 
-async def _start(engine: Engine, signalled: asyncio.Event) -> "WebServer | None":
-    """Start the workers, and import the web server meanwhile; return None where a signal came before they were ready."""
+async def _start(engine: Engine, signalled: asyncio.Event) -> "App | None":
+    """Start the workers, and make the application meanwhile; return None where a signal came before they were ready."""
     starting, stopping = asyncio.create_task(engine.start()), asyncio.create_task(signalled.wait())
-    server = await asyncio.to_thread(_web_server, engine)
+    application = await asyncio.to_thread(_application, engine)
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if starting.done():
         starting.result()
-        return server
+        return application
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     return None
@@ -98,10 +92,18 @@ def _settle_garbage() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _web_server(engine: Engine) -> "WebServer":
-    from servelite.adapters.web import web_server
+def _application(engine: Engine) -> "App":
+    from servelite.adapters.gateway import gateway
 
-    return web_server(engine)
+    return gateway(engine)
+
+
+async def _listen(application: "App", engine: Engine, listener: socket.socket) -> "WebServer":
+    from servelite.adapters.web import WebServer
+
+    server = WebServer(application, engine.new_id)
+    await server.start(listener)
+    return server
 
 
 def _why(host: str, port: int, error: OSError) -> str:

@@ -1,39 +1,70 @@
-"""uvicorn as servelite runs it: uvloop, httptools, no access log, and signals left to the gateway's process."""
+"""The HTTP server: connections on a listening socket, their deadlines looked at once a second, an orderly close."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
 
-import uvicorn
-
+from servelite.adapters.asgi import App
 from servelite.adapters.connection import Connection
-from servelite.adapters.gateway import App, gateway
-from servelite.runtime.engine import Engine
 
-SEND_S = 5
-"""Seconds that clients have to read their last answers, once the workers are gone."""
+BACKLOG = 2048
+"""Connections the kernel holds while the gateway is busy."""
 
+SWEEP_S = 1.0
+"""How often deadlines are looked at, and the Date header made anew."""
 
-class WebServer(uvicorn.Server):
-    """uvicorn without its signal handlers: it would end this process by the signal it caught, not with exit code 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs this server."""
-        yield
+SEND_S = 5.0
+"""Seconds that clients have to read their last answers at the end."""
 
 
-def web_server(engine: Engine) -> WebServer:
-    """Make the server of an engine; it is stopped by setting `should_exit`."""
-    application: App = gateway(engine)
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        proxy_headers=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=SEND_S,
-    )
-    return WebServer(config)
+class WebServer:
+    """Serves an ASGI application over HTTP/1.1."""
+
+    def __init__(self, application: App, new_id: Callable[[], str]) -> None:
+        self.application = application
+        self._new_id = new_id
+        self.connections: set[Connection] = set()
+        self.is_closing = False
+        self.loop = asyncio.get_running_loop()
+
+    def new_id(self) -> str:
+        """Return a request id, for what is refused before it reaches the application."""
+        return self._new_id()
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to accept connections."""
+        self._sweep()
+        self._server = await self.loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+
+    async def close(self) -> None:
+        """Accept no more, close idle connections, and wait until the others have had their answers."""
+        self.is_closing = True
+        self._server.close()
+        for connection in list(self.connections):
+            connection.close()
+        self._is_empty = asyncio.Event()
+        self._note_if_empty()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_empty.wait(), SEND_S)
+        for connection in list(self.connections):
+            connection.abort()
+        self._sweeper.cancel()
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection is closed."""
+        self.connections.discard(connection)
+        if self.is_closing:
+            self._note_if_empty()
+
+    def _note_if_empty(self) -> None:
+        if not self.connections:
+            self._is_empty.set()
+
+    def _sweep(self) -> None:
+        self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        now = self.loop.time()
+        for connection in [one for one in self.connections if one.deadline < now]:
+            connection.abort()
+        self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)

@@ -2,13 +2,15 @@
 
     ServeliteError
     ├── CallerError               the caller must change the request; never billed
+    │   ├── BadRequest            400  bad_request
     │   ├── MalformedJson         400  malformed_json
     │   ├── NotFound              404  not_found
     │   ├── FunctionNotFound      404  function_not_found
     │   ├── MethodNotAllowed      405  method_not_allowed
     │   ├── PayloadTooLarge       413  payload_too_large
     │   ├── UnsupportedMediaType  415  unsupported_media_type
-    │   └── InvalidInput          422  invalid_input
+    │   ├── InvalidInput          422  invalid_input
+    │   └── HeadersTooLarge       431  headers_too_large
     ├── FunctionError             the function's author must act; billed, for it used compute
     │   ├── FunctionFailed        500  function_failed
     │   ├── WorkerDied            502  worker_died
@@ -57,6 +59,12 @@ class CallerError(ServeliteError):
     billed = False
 
 
+class BadRequest(CallerError):
+    """What arrived is not an HTTP request that could be answered."""
+
+    code, status = "bad_request", 400
+
+
 class MalformedJson(CallerError):
     """The body is not strict UTF-8 JSON."""
 
@@ -97,6 +105,12 @@ class InvalidInput(CallerError):
     """The input does not fit the function's type, or the handler says that it can't be answered."""
 
     code, status = "invalid_input", 422
+
+
+class HeadersTooLarge(CallerError):
+    """The request's headers are more than the door takes."""
+
+    code, status = "headers_too_large", 431
 
 
 class FunctionError(ServeliteError):

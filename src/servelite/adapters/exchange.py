@@ -1,0 +1,115 @@
+"""One HTTP request and its response, as an ASGI application sees them."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol
+
+from servelite.adapters.asgi import Message, Scope
+
+STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+
+
+class Wire(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def date_line(self) -> bytes:
+        """The Date header's line."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Let more of the body come."""
+        ...
+
+    async def writable(self) -> None:
+        """Wait until the client has read most of what was sent before."""
+        ...
+
+
+class Exchange:
+    """Collects a request's body as it arrives; writes the response in one piece once it is whole."""
+
+    __slots__ = (
+        "_chunks",
+        "_expects_continue",
+        "_pieces",
+        "_start",
+        "_waiter",
+        "_wire",
+        "is_answered",
+        "is_received",
+        "keep_alive",
+        "scope",
+    )
+
+    def __init__(self, wire: Wire, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.is_received = False
+        self.is_answered = False
+        self._wire = wire
+        self._expects_continue = expects_continue
+        self._chunks: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._start: Message | None = None
+        self._pieces: list[bytes] = []
+
+    def take(self, chunk: bytes) -> None:
+        """Keep a piece of the body for the application; dropped if it has answered already."""
+        if not self.is_answered:
+            self._chunks.append(chunk)
+            self._wake()
+
+    def end(self) -> None:
+        """Say that the request is complete."""
+        self.is_received = True
+        self._wake()
+
+    async def receive(self) -> Message:
+        """Return what has come of the body since the last time; waits for some, or for its end."""
+        if self._expects_continue:
+            self._expects_continue = False
+            self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not self._chunks and not self.is_received:
+            self._waiter = asyncio.get_running_loop().create_future()
+            self._wire.resume_reading()
+            await self._waiter
+        chunks, self._chunks = self._chunks, []
+        return {"type": "http.request", "body": b"".join(chunks), "more_body": not self.is_received}
+
+    async def send(self, message: Message) -> None:
+        """Take the response's head or a piece of its body; the last piece sends it."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            await self._wire.writable()
+            self._respond(b"".join(self._pieces))
+
+    def _respond(self, body: bytes) -> None:
+        assert self._start is not None
+        lines = [STATUS_LINES[self._start["status"]], self._wire.date_line, b"content-length: %d\r\n" % len(body)]
+        for name, value in self._start["headers"]:
+            if name == b"connection":
+                self.keep_alive = False  # the only value an answer of ours has is "close"
+            elif name != b"content-length":
+                lines.append(b"%b: %b\r\n" % (name, value))
+        if not self.keep_alive or not self.is_received:
+            self.keep_alive = False  # what is left of the body is not waited for
+            lines.append(b"connection: close\r\n")
+        elif self.scope["http_version"] == "1.0":
+            lines.append(b"connection: keep-alive\r\n")
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines):
+            raise ValueError("A header of a response holds a line end.")
+        self._wire.write(b"%b\r\n%b" % (head, b"" if self.scope["method"] == "HEAD" else body))
+        self.is_answered = True
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

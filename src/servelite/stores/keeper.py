@@ -1,0 +1,55 @@
+"""The keeper: a process beside the gateway that moves a ledger's journals into its tables, so that no call waits for it.
+
+`python -m servelite.stores.keeper LEDGER`; it ends when its stdin does, with the gateway or before it.
+A thread would take the interpreter's lock from the event loop, a tenth of the gateway's time under load.
+"""
+
+import logging
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from servelite.core.errors import LedgerUnavailable
+from servelite.stores.ledger_file import LedgerFile
+
+MOVE_EVERY_S = 0.25
+"""Rows of this span share one transaction; for so long a row may stand in the journal only, longer on a machine without idle time."""
+
+logger = logging.getLogger("servelite.ledger")
+
+
+def start_keeper(ledger: Path) -> subprocess.Popen[bytes]:
+    """Start a keeper; closing its stdin ends it after a last move.
+
+    It stays in the gateway's session: Linux weighs sessions against each other first, whatever their processes' priorities.
+    """
+    command = [sys.executable, "-m", "servelite.stores.keeper", str(ledger)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+
+def main(ledger: Path) -> None:
+    """Move journals until stdin ends, and once more then."""
+    logging.basicConfig(format="servelite: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
+    with LedgerFile(ledger) as file:
+        is_ending = False
+        while not is_ending:
+            ended, _, _ = select.select([sys.stdin], [], [], MOVE_EVERY_S)
+            is_ending = bool(ended)
+            _move(file)
+
+
+def _move(file: LedgerFile) -> None:
+    try:
+        file.move_journals()
+    except (sqlite3.Error, OSError, LedgerUnavailable) as error:
+        logger.warning("rows stay in the journal for now: %s", error)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,296 @@
+"""The door: one HTTP connection, driven byte by byte over a fake transport and a fake clock."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from servelite.adapters.connection import HEAD_BYTES, HEAD_LINES, IDLE_S, LINGER_BYTES, LINGER_S, SLOW_S, URL_BYTES, Connection
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET /page HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+class Clock:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+class Transport:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.state = "open"
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.state = "closed"
+
+    def abort(self) -> None:
+        self.state = "aborted"
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.state = "half closed"
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("127.0.0.1", 1)
+
+
+class Host:
+    """The server of one connection; its application answers with the method, the path and the body."""
+
+    def __init__(self) -> None:
+        self.loop: Any = Clock(asyncio.get_running_loop())
+        self.connections: set[Connection] = set()
+        self.is_closing = False
+        self.date_line = b"date: today\r\n"
+        self.door = asyncio.Event()
+        self.door.set()
+        self.seen: list[str] = []
+
+    def new_id(self) -> str:
+        return "id"
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+    async def application(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        self.seen.append(scope["path"])
+        await self.door.wait()
+        body = b""
+        if scope["path"] != "/unread":
+            more = True
+            while more:
+                message = await receive()
+                body += message["body"]
+                more = message["more_body"]
+        said = f"{scope['method']} {scope['path']}?{scope['query_string'].decode()} ".encode() + body
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": said})
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.host = Host()
+        self.transport = Transport()
+        self.connection = Connection(self.host)
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    async def send(self, *pieces: bytes) -> bytes:
+        """Let bytes arrive, and return what is sent back."""
+        self.transport.sent = b""
+        for piece in pieces:
+            self.connection.data_received(piece)
+            for _ in range(6):
+                await asyncio.sleep(0)
+        return self.transport.sent
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    return Rig()
+
+
+def bodies(sent: bytes) -> list[bytes]:
+    """Split responses by their lengths."""
+    found = []
+    while sent:
+        head, _, sent = sent.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        found.append(sent[:length])
+        sent = sent[length:]
+    return found
+
+
+async def test_a_request_is_answered_in_one_piece(rig):
+    sent = await rig.send(GET)
+    assert sent.startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 11\r\ncontent-type: text/plain\r\n\r\n")
+    assert bodies(sent) == [b"GET /page? "]
+    assert rig.transport.state == "open"
+
+
+async def test_a_request_may_come_byte_by_byte(rig):
+    request = b"POST /a%20b?x=1 HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody"
+    sent = await rig.send(*(bytes([byte]) for byte in request))
+    assert bodies(sent) == [b"POST /a b?x=1 body"]
+
+
+async def test_chunks_are_put_together(rig):
+    request = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert bodies(await rig.send(request)) == [b"POST /? abcde"]
+
+
+async def test_pipelined_requests_are_answered_in_order(rig):
+    requests = [b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number for number in range(5)]
+    assert bodies(await rig.send(b"".join(requests), b"", b"", b"")) == [b"GET /%d? " % number for number in range(5)]
+    assert rig.transport.is_reading
+
+
+async def test_pipelined_requests_pause_reading_while_one_is_answered(rig):
+    rig.host.door.clear()
+    await rig.send(GET + GET)
+    assert not rig.transport.is_reading
+    assert rig.host.seen == ["/page"]
+    rig.host.door.set()
+    assert len(bodies(await rig.send(b"", b""))) == 2
+
+
+async def test_head_is_answered_without_a_body(rig):
+    sent = await rig.send(b"HEAD /page HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert b"content-length: 12\r\n" in sent
+    assert sent.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_", "line", "state"),
+    [
+        pytest.param(b"GET / HTTP/1.0\r\n\r\n", b"connection: close\r\n", "closed", id="1.0"),
+        pytest.param(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"connection: keep-alive\r\n", "open", id="1.0 keep-alive"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", b"connection: close\r\n", "closed", id="1.1 close"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"", "open", id="1.1"),
+    ],
+)
+async def test_a_connection_is_kept_as_its_client_asks(rig, request_, line, state):
+    sent = await rig.send(request_)
+    assert line in sent
+    assert (b"connection" in sent) == bool(line)
+    assert rig.transport.state == state
+
+
+async def test_a_body_is_asked_for_only_when_it_is_wanted(rig):
+    rig.host.door.clear()
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    assert await rig.send(head) == b""
+    rig.host.door.set()
+    assert await rig.send(b"") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert bodies(await rig.send(b"ok")) == [b"POST /? ok"]
+
+
+async def test_an_offer_to_upgrade_is_ignored_and_the_connection_ends(rig):
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n"
+    sent = await rig.send(head + b"ok")
+    assert bodies(sent) == [b"POST /? ok"]
+    assert rig.transport.state == "closed"
+
+
+async def test_a_url_with_its_host_is_read(rig):
+    assert bodies(await rig.send(b"GET http://here:80/page?x=1 HTTP/1.1\r\nHost: here\r\n\r\n")) == [b"GET /page?x=1 "]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        pytest.param(b"NONSENSE\r\n\r\n", 400, "bad_request", id="no HTTP"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request", id="no Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request", id="two Hosts"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "bad_request", id="a space before the colon"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad_request", id="two lengths"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request", id="both lengths"
+        ),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "bad_request", id="a negative length"),
+        pytest.param(b"GET /" + b"x" * URL_BYTES + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request", id="a long URL"),
+        pytest.param(b"CONNECT here:80 HTTP/1.1\r\nHost: here\r\n\r\n", 400, "bad_request", id="CONNECT"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * HEAD_BYTES + b"\r\n\r\n", 431, "headers_too_large", id="a long header"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (HEAD_LINES + 2), 431, "headers_too_large", id="many headers"),
+    ],
+)
+async def test_what_is_no_request_is_refused_with_a_problem(rig, request_, status, code):
+    sent = await rig.send(request_)
+    (body,) = bodies(sent)
+    assert sent.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close\r\n" in sent
+    assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
+    assert rig.host.seen == []
+    assert rig.transport.state == "half closed"
+
+
+async def test_an_answer_before_the_body_has_come_ends_the_connection_gently(rig):
+    sent = await rig.send(b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\nx")
+    assert b"connection: close\r\n" in sent
+    assert rig.transport.state == "half closed"
+    assert rig.connection.deadline == rig.host.loop.now + LINGER_S
+    assert await rig.send(b"x" * 1000) == b""
+    assert rig.transport.state == "half closed"
+    await rig.send(b"x" * LINGER_BYTES)
+    assert rig.transport.state == "aborted"
+
+
+async def test_a_head_has_a_deadline_that_dribbling_does_not_move(rig):
+    deadline = rig.connection.deadline
+    assert deadline == rig.host.loop.now + SLOW_S
+    await rig.send(b"GET / HT")
+    rig.host.loop.now += 5
+    await rig.send(b"TP/1.1\r\n")
+    assert rig.connection.deadline == deadline
+
+
+async def test_a_body_that_makes_progress_may_take_its_time(rig):
+    await rig.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+    began = rig.connection.deadline
+    rig.host.loop.now += 9
+    await rig.send(b"x")
+    assert rig.connection.deadline == began
+    await rig.send(b"x" * 4096)
+    assert rig.connection.deadline == began + 9
+
+
+async def test_a_connection_may_idle_between_requests_and_while_it_is_answered(rig):
+    rig.host.door.clear()
+    await rig.send(GET)
+    assert rig.connection.deadline == float("inf")
+    rig.host.door.set()
+    await rig.send(b"")
+    assert rig.connection.deadline == rig.host.loop.now + IDLE_S
+
+
+async def test_a_call_of_a_client_that_left_is_cancelled(rig):
+    rig.host.door.clear()
+    await rig.send(GET + GET)
+    rig.connection.connection_lost(None)
+    rig.host.door.set()
+    assert await rig.send() == b""
+    await asyncio.sleep(0)
+    assert rig.transport.sent == b""
+    assert rig.host.seen == ["/page"]
+    assert rig.host.connections == set()
+
+
+async def test_a_closing_server_lets_a_running_answer_be_the_last(rig):
+    rig.host.door.clear()
+    await rig.send(GET)
+    rig.connection.close()
+    assert rig.transport.state == "open"
+    rig.host.door.set()
+    assert b"connection: close\r\n" in await rig.send(b"")
+    assert rig.transport.state == "closed"
+
+
+async def test_a_client_that_does_not_read_gets_no_more_until_it_does(rig):
+    rig.connection.pause_writing()
+    assert await rig.send(GET) == b""
+    rig.connection.resume_writing()
+    assert bodies(await rig.send(b"")) == [b"GET /page? "]
