@@ -30,7 +30,7 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
 
     def new_worker(name: str, folder: Path) -> Worker:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), str(cores())]
+            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores())]
 
         return WorkerProcess(command, environment, name)
 
@@ -97,4 +97,4 @@ def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worke
         for name, folder in folders.items()
     }
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
-    return Engine(pools, book, now_s=time.time, random_bits=random_bits, monotonic_s=time.monotonic, max_body_bytes=max_body_bytes)
+    return Engine(pools, book, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)

@@ -1,12 +1,16 @@
 """Helpers for people who test the functions they write: call one here, in this process, without a server."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from servelite.assembly import inline_engine
 from servelite.core.call import Answer, Call
+
+Result = TypeVar("Result")
 
 
 class FunctionClient:
@@ -18,9 +22,14 @@ class FunctionClient:
 
     def __init__(self, folder: str | Path) -> None:
         """Load a function's folder; DefinitionError where it can't be loaded. Nothing is written to a ledger."""
-        self._runner = asyncio.Runner()
         self._engine = inline_engine(Path(folder), ledger="none")
-        self._runner.run(self._engine.start())
+        self._thread = ThreadPoolExecutor(max_workers=1)  # with a loop of its own, so that it works in notebooks too
+        self._runner = asyncio.Runner()
+        try:
+            self._run(self._engine.start())
+        except BaseException:
+            self.close()
+            raise
         self._description = self._engine.describe(next(iter(self._engine.pools)))
 
     @property
@@ -42,12 +51,16 @@ class FunctionClient:
     def call_body(self, body: bytes, media_type: str = "") -> Answer:
         """Send a body, and return the whole answer with its receipt."""
         call = Call(self._engine.new_id(), self._description.name, media_type, body)
-        return self._runner.run(self._engine.call(call))
+        return self._run(self._engine.call(call))
 
     def close(self) -> None:
         """End the function's worker."""
-        self._runner.run(self._engine.stop())
-        self._runner.close()
+        self._run(self._engine.stop())
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self._thread.submit(self._runner.run, work).result()
 
     def __enter__(self) -> Self:
         return self

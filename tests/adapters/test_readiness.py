@@ -29,6 +29,6 @@ def test_a_function_without_a_worker_is_named_until_it_has_one_again(
     reply = until(lambda: (reply := server.get("/readyz")).status == 503 and reply, within_s=2)
     assert reply.json() == {"status": "unready", "unready": ["fragile"]}
     assert server.get("/livez").status == 200
-    assert server.call("fragile", "go").json()["code"] == "worker_died"
+    assert server.call("fragile", "go").json()["code"] == "no_worker"
     (folder / "broken").unlink()
     until(lambda: server.get("/readyz").status == 200)

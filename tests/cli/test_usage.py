@@ -105,5 +105,5 @@ def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
     (tmp_path / "book.db").write_text("dear diary " * 100)
     done = servelite("usage", "--ledger", "book.db", cwd=tmp_path)
     assert done.returncode in (1, 2)
-    assert "The ledger book.db can't be opened" in done.stderr
+    assert "The ledger book.db can't be used" in done.stderr
     assert "Traceback" not in done.stderr

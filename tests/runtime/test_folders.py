@@ -68,7 +68,7 @@ def test_two_functions_of_one_name_are_refused_with_both_places(make):
     [
         pytest.param("nowhere", r"There is no folder .*nowhere\. Make .*: servelite new ", id="missing"),
         pytest.param("empty", r"empty has no handler\.py, and no folder in it has one\. Make .*: servelite new ", id="empty"),
-        pytest.param("file.py", r"There is no folder .*file\.py", id="a file"),
+        pytest.param("file.py", r"file\.py is a file\. A function is a folder; name ", id="a file"),
     ],
 )
 def test_a_path_without_a_function_is_refused_with_the_cure(tmp_path, path, cure):

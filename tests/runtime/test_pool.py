@@ -4,7 +4,16 @@ import logging
 import pytest
 
 from servelite.core.call import Answer, Call
-from servelite.core.errors import DefinitionError, FrameError, LedgerUnavailable, ServeliteError, ShuttingDown, TimedOut, WorkerDied
+from servelite.core.errors import (
+    DefinitionError,
+    FrameError,
+    LedgerUnavailable,
+    NoWorker,
+    ServeliteError,
+    ShuttingDown,
+    TimedOut,
+    WorkerDied,
+)
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import BATCH_BYTES, Pool
 from tests.runtime.fakes import Clock, MemoryLedger, Workshop, described, settle, until
@@ -270,7 +279,7 @@ async def test_a_pool_without_a_worker_says_so_and_finds_one_again(bench, caplog
     (bad,) = made.send(b"bad")
     await until(lambda: made.pool.queue_length == 2)
     made.workshop.door.set()
-    assert await made.answers([*tasks, bad]) == [b"FIRST", WorkerDied, WorkerDied]
+    assert await made.answers([*tasks, bad]) == [b"FIRST", NoWorker, NoWorker]
     assert not made.pool.is_ready
     assert await made.answers(made.send(b"again")) == [b"AGAIN"]
     assert made.pool.is_ready

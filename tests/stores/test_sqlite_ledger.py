@@ -179,19 +179,19 @@ def test_a_ledger_of_a_newer_servelite_is_refused_and_left_as_it_is(made):
 def test_a_file_that_is_no_database_is_refused_with_the_cure(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a database at all" * 100)
-    with pytest.raises(LedgerUnavailable, match=r"notes\.txt can't be opened: .* Name another with --ledger"):
+    with pytest.raises(LedgerUnavailable, match=r"notes\.txt can't be used: .* Mend it, or name another with --ledger"):
         SqliteLedger(path)
     assert path.read_text().startswith("not a database")
 
 
 def test_a_folder_in_the_ledgers_place_is_refused(tmp_path):
-    with pytest.raises(LedgerUnavailable, match="can't be opened"):
+    with pytest.raises(LedgerUnavailable, match="can't be used"):
         SqliteLedger(tmp_path)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(LedgerUnavailable, match="can't be opened"):
+    with pytest.raises(LedgerUnavailable, match="can't be used"):
         SqliteLedger(tmp_path / "file" / "ledger.db")
 
 

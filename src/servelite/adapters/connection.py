@@ -157,6 +157,8 @@ class Connection(asyncio.Protocol):
         version = self._parser.get_http_version()
         if self._hosts != 1 and (version == "1.1" or self._hosts):
             raise BadRequest(f"The request has {self._hosts} Host headers; HTTP/1.1 wants exactly one.")
+        if self._parser.should_upgrade() and any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers):
+            raise BadRequest("A request with a body can't offer an upgrade here. Send it as plain HTTP/1.1, without an Upgrade header.")
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade() and not self._server.is_closing
         exchange = Exchange(self, self._scope(version), keep_alive=keep_alive, expects_continue=self._expects_continue)
         self._parsed = exchange

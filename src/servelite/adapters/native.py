@@ -43,7 +43,7 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
     if answer.error:
         await respond(send, answer.error.status, MEDIA_TYPE, problem(answer.error, call.id), headers)
     else:
-        await respond(send, 200, engine.describe(call.function).gives, answer.body, headers)
+        await respond(send, 200, answer.media_type, answer.body, headers)
 
 
 async def refuse(error: ServeliteError, request_id: str, send: Send) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
-from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError
+from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError, ServiceError
 from servelite.runtime.engine import Engine
 
 PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
@@ -53,6 +53,9 @@ def pages(engine: Engine) -> Starlette:
         request_id = request.scope["state"]["request_id"]
         return Response(problem(told, request_id), told.status, headers=_allow(request, error), media_type=MEDIA_TYPE)
 
+    async def failed(request: Request, _: Exception) -> Response:
+        return await refused(request, ServiceError("The server failed; its log has the reason."))
+
     return Starlette(
         routes=[
             Route("/", playground),
@@ -63,7 +66,7 @@ def pages(engine: Engine) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
         ],
-        exception_handlers={HTTPException: refused, ServeliteError: refused},
+        exception_handlers={HTTPException: refused, ServeliteError: refused, Exception: failed},
     )
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from servelite.adapters.asgi import App
     from servelite.adapters.web import WebServer
 
-GRACE_S = 30
-"""Seconds that running calls have to end after SIGINT or SIGTERM; the default of `timeout_s`."""
+GRACE_S = 5.0
+"""Seconds beyond the largest `timeout_s` that calls have to end after SIGINT or SIGTERM: those that still wait in a queue."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -77,10 +77,10 @@ async def _start(engine: Engine, signalled: asyncio.Event) -> "App | None":
 
 
 async def _drain(engine: Engine, signalled: asyncio.Event) -> None:
-    """Let running calls end: for GRACE_S at most, and not beyond a second signal."""
+    """Let running calls end: within the largest time limit and GRACE_S, and not beyond a second signal."""
     signalled.clear()
     ends = {asyncio.create_task(engine.drain()), asyncio.create_task(signalled.wait())}
-    await asyncio.wait(ends, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(ends, timeout=engine.longest_s + GRACE_S, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
         end.cancel()
 

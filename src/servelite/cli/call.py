@@ -95,20 +95,24 @@ def _first_example(function: Description) -> bytes:
 
 
 def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=URL_TIMEOUT_S)
-    path = f"{parts.path.rstrip('/')}/functions/{quote(name, safe='')}"
+    connection: http.client.HTTPConnection | None = None
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=URL_TIMEOUT_S)
+        path = f"{parts.path.rstrip('/')}/functions/{quote(name, safe='')}"
         if body is None:
             body = _first_example(_describe_remote(connection, path))
         connection.request("POST", path, body, {"Content-Type": media_type} if media_type else {})
         response = connection.getresponse()
         content = response.read()
+    except ValueError as error:
+        raise DefinitionError(f"{url} is no URL: {error}. Write for example http://127.0.0.1:8080.") from error
     except (OSError, http.client.HTTPException) as error:
         raise ServiceError(f"No answer from {url}: {error}. Is the server running? Start one with: servelite run PATH") from error
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     failed = _problem(content) if response.status != 200 else None
     _print(content, response.headers.get("Servelite-Receipt", ""), failed)
 

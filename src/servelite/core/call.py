@@ -11,7 +11,7 @@ class Call:
     """One request to a function, as bytes: nothing outside its worker parses the body.
 
     id          32 hexadecimal digits; they begin with the time, so that ledger rows arrive in order
-    deadline_s  on `time.monotonic()`'s clock; 0 until the engine sets it
+    deadline_s  when its time limit ends, on `time.monotonic()`'s clock; set when a worker takes it
     """
 
     id: str
@@ -78,6 +78,7 @@ class Answer:
     """The end of a call: a body in the function's media type, or an error; with its receipt."""
 
     body: bytes
+    media_type: str
     receipt: Receipt
     error: ServeliteError | None = None
 

@@ -16,6 +16,7 @@
     │   ├── WorkerDied            502  worker_died
     │   └── TimedOut              504  timed_out
     ├── ServiceError         500  server_failed: the operator must act, or the caller try later; never billed
+    │   ├── NoWorker              503  no_worker
     │   ├── LedgerUnavailable     503  ledger_unavailable
     │   ├── ShuttingDown          503  shutting_down
     │   └── FrameError            500  frame_error
@@ -139,6 +140,12 @@ class ServiceError(ServeliteError):
     """The server is at fault, for now."""
 
     code, status, billed = "server_failed", 500, False
+
+
+class NoWorker(ServiceError):
+    """No worker of the function can be started at the moment."""
+
+    code, status, retry_after_s = "no_worker", 503, 5
 
 
 class LedgerUnavailable(ServiceError):

@@ -1,7 +1,8 @@
 """The frames that gateway and worker exchange: length, kind, payload; bounded, no I/O here.
 
 A frame is `length:u32 kind:u8 payload`, big-endian, `length` counting kind and payload. The
-gateway sends BATCH; the worker sends READY (or BROKEN) once, then one REPLY for each BATCH.
+gateway sends BATCH; the worker sends READY (or BROKEN) once, then one REPLY for each BATCH. A reply
+that is too large for one frame is sent in PARTs, shaped like it, with the REPLY last.
 
     READY   JSON of a `Description`
     BROKEN  UTF-8 text: why the function can't be served
@@ -19,10 +20,13 @@ from enum import IntEnum
 from struct import Struct
 
 from servelite.core.call import BatchReply, Call, Outcome
-from servelite.core.errors import FrameError, ServeliteError, from_wire, wire_code
+from servelite.core.errors import FrameError, FunctionFailed, ServeliteError, from_wire, wire_code
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """Largest frame: 42 bodies of the default 6 MiB limit; the pool fills a batch only up to a part of it."""
+
+MOST_OUTCOMES = 0xFFFF
+"""Outcomes that one frame can count."""
 
 HEAD = Struct("!IB")
 _COUNT = Struct("!H")
@@ -38,6 +42,7 @@ class Kind(IntEnum):
     BROKEN = 2
     BATCH = 3
     REPLY = 4
+    PART = 5
 
 
 def frame(kind: Kind, *parts: bytes) -> bytes:
@@ -86,15 +91,6 @@ class FrameReader:
             del self._pending[:end]
             yield kind, payload
 
-    def close(self) -> None:
-        """Say that no more bytes come.
-
-        Raises:
-            FrameError: they ended inside a frame.
-        """
-        if self._pending:
-            raise FrameError(f"The connection ended inside a frame, after {len(self._pending)} bytes of it.")
-
 
 def pack_batch(calls: Sequence[Call]) -> bytes:
     """Make the BATCH frame of some calls; FrameError where a field is longer than its length can say."""
@@ -122,30 +118,56 @@ def unpack_batch(payload: bytes, function: str) -> list[Call]:
     return calls
 
 
-def pack_reply(reply: BatchReply) -> bytes:
-    """Make the REPLY frame of a batch; FrameError where it is too large for one."""
-    try:
-        parts = [_REPLY.pack(reply.compute_us, reply.cpu_us, reply.peak_kib, len(reply.outcomes))]
-        for outcome in reply.outcomes:
-            code, body = (wire_code(outcome.error).encode(), _told(outcome.error)) if outcome.error else (b"", outcome.body)
-            parts += (_OUTCOME.pack(len(body), len(code)), code, body)
-    except struct.error as error:
-        raise FrameError(f"A reply of {len(reply.outcomes)} outcomes makes no frame: {error}.") from error
-    return frame(Kind.REPLY, *parts)
+def pack_reply(reply: BatchReply) -> list[bytes]:
+    """Make the frames of a batch's reply: PARTs where it is too large for one, and the REPLY.
+
+    An outcome that fits no frame by itself becomes an error.
+    """
+    head = _packed(_REPLY, reply.compute_us, reply.cpu_us, reply.peak_kib, 0)
+    groups: list[list[bytes]] = [[]]
+    room = most = MAX_FRAME_BYTES - 1 - len(head)
+    for outcome in reply.outcomes:
+        packed = _outcome(outcome, most)
+        if len(packed) > room or len(groups[-1]) == MOST_OUTCOMES:
+            groups.append([])
+            room = most
+        groups[-1].append(packed)
+        room -= len(packed)
+    kinds = [Kind.PART] * (len(groups) - 1) + [Kind.REPLY]
+    times = reply.compute_us, reply.cpu_us, reply.peak_kib
+    return [frame(kind, _packed(_REPLY, *times, len(group)), *group) for kind, group in zip(kinds, groups, strict=True)]
 
 
-def unpack_reply(payload: bytes) -> BatchReply:
-    """Read a REPLY frame's payload."""
-    fields = _Fields(payload)
-    compute_us, cpu_us, peak_kib, count = fields.take(_REPLY)
-    outcomes = []
-    for _ in range(count):
-        body, code = fields.take(_OUTCOME)
-        name = fields.text(code)
-        content = fields.slice(body)
-        outcomes.append(_failed(name, content) if name else Outcome(content))
-    fields.end()
+def unpack_reply(payloads: Sequence[bytes], calls: int) -> BatchReply:
+    """Read the payloads of a reply to some calls; FrameError where they are not as many outcomes."""
+    outcomes: list[Outcome] = []
+    for payload in payloads:
+        fields = _Fields(payload)
+        compute_us, cpu_us, peak_kib, count = fields.take(_REPLY)
+        for _ in range(count):
+            body, code = fields.take(_OUTCOME)
+            name = fields.text(code)
+            content = fields.slice(body)
+            outcomes.append(_failed(name, content) if name else Outcome(content))
+        fields.end()
+    if len(outcomes) != calls:
+        raise FrameError(f"A batch of {calls} calls was answered with {len(outcomes)} outcomes.")
     return BatchReply(outcomes, compute_us, cpu_us, peak_kib)
+
+
+def _outcome(outcome: Outcome, most: int) -> bytes:
+    error, size = outcome.error, len(outcome.body)
+    if error is None and size > most - _OUTCOME.size:
+        error = FunctionFailed(f"The output has {size:,} bytes; at most {most:,} are possible.")
+    code, body = (wire_code(error).encode(), _told(error)) if error else (b"", outcome.body)
+    return _packed(_OUTCOME, len(body), len(code)) + code + body
+
+
+def _packed(shape: Struct, *values: int) -> bytes:
+    try:
+        return shape.pack(*values)
+    except struct.error as error:
+        raise FrameError(f"A reply makes no frame: {error}.") from error
 
 
 def _told(error: ServeliteError) -> bytes:

@@ -22,7 +22,6 @@ class Engine:
         *,
         now_s: Callable[[], float],
         random_bits: Callable[[int], int],
-        monotonic_s: Callable[[], float],
         max_body_bytes: int = 6 * MIB,
     ) -> None:
         self.pools = pools
@@ -30,7 +29,6 @@ class Engine:
         self._ledger = ledger
         self._now_s = now_s
         self._random_bits = random_bits
-        self._monotonic_s = monotonic_s
         self._running = 0
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -65,7 +63,6 @@ class Engine:
                 call.body = await read_body()
             if len(call.body) > self.max_body_bytes:
                 raise too_large(self.max_body_bytes)
-            call.deadline_s = self._monotonic_s() + pool.description.limits.timeout_s
             return await pool.answer(call)
         finally:
             self._running -= 1
@@ -83,6 +80,11 @@ class Engine:
     def unready(self) -> list[str]:
         """Return the functions that can't be called at the moment: without a worker, or all while draining."""
         return [name for name, pool in self.pools.items() if self._is_draining or not pool.is_ready]
+
+    @property
+    def longest_s(self) -> float:
+        """The largest time limit of the functions that are served."""
+        return max(pool.description.limits.timeout_s for pool in self.pools.values())
 
     async def drain(self) -> None:
         """Refuse new calls, and wait until those that run are answered."""

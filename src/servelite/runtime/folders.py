@@ -42,10 +42,14 @@ def checked_name(name: str) -> str:
 
 def _functions_in(path: Path) -> list[Path]:
     if not path.is_dir():
+        if path.is_file():
+            raise DefinitionError(f"{path} is a file. A function is a folder; name {path.parent}")
         raise DefinitionError(f"There is no folder {path}. Make a function there with: servelite new {path}")
     if (path / "handler.py").is_file():
         return [path]
     inside = sorted(handler.parent for handler in path.glob("*/handler.py"))
     if not inside:
-        raise DefinitionError(f"{path} has no handler.py, and no folder in it has one. Make a function with: servelite new {path}")
+        raise DefinitionError(
+            f"{path} has no handler.py, and no folder in it has one. Make a function with: servelite new {path / 'hello'}"
+        )
     return inside

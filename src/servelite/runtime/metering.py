@@ -22,8 +22,8 @@ class Meter:
         self._ledger = ledger
         self._now_us = now_us
 
-    def settle(self, calls: Sequence[Call], waits: Sequence[Wait], reply: BatchReply) -> list[Answer]:
-        """Record a batch, and return the answers that may now leave.
+    def settle(self, calls: Sequence[Call], waits: Sequence[Wait], reply: BatchReply, gives: str) -> list[Answer]:
+        """Record a batch, and return the answers, bodies of the media type `gives`, that may now leave.
 
         Raises:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
@@ -34,7 +34,7 @@ class Meter:
         for call, wait, outcome, compute_us, cpu_us in shared:
             billed_us = compute_us if outcome.error is None or outcome.error.billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
-            answers.append(Answer(outcome.body, receipt, outcome.error))
+            answers.append(Answer(outcome.body, gives, receipt, outcome.error))
             rows.append(_row(call, at_us, outcome, receipt, reply.peak_kib))
         self._ledger.record(rows)
         return answers

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome
-from servelite.core.errors import FunctionError, ServeliteError, ShuttingDown, WorkerDied
+from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ShuttingDown, WorkerDied
 from servelite.core.function import Description
 from servelite.core.ports import Worker
 from servelite.runtime.metering import Meter, Wait
@@ -74,6 +74,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
         life = await self._start_worker()
         self._driver = asyncio.create_task(self._drive(life), name=f"pool {self.name}")
+        self._driver.add_done_callback(self._log_failure)
 
     async def answer(self, call: Call) -> Answer:
         """Wait for a worker and return its answer, an error among them.
@@ -112,6 +113,7 @@ class Pool:
                 await self._until_called(life)
                 if not life.worker.is_alive:
                     self.statistics.worker_ends[life.end] += 1
+                    await life.worker.stop()
                     life = await self._restart_worker()
                 elif batch := self._take():
                     await self._run(life, batch)
@@ -120,8 +122,14 @@ class Pool:
             self._refuse_all(_not_run(self.name))
             await life.worker.stop()
 
+    def _log_failure(self, driver: asyncio.Task[None]) -> None:
+        if not driver.cancelled() and (error := driver.exception()):
+            logger.critical("%s serves no more calls, by a fault of servelite", self.name, exc_info=error)
+
     async def _run(self, life: _Life, batch: list[_Waiting]) -> None:
         taken_us = self.now_us()
+        for waiting in batch:
+            waiting.call.deadline_s = taken_us / 1e6 + self.description.limits.timeout_s
         try:
             reply = await life.worker.run([waiting.call for waiting in batch])
         except FunctionError as error:
@@ -137,7 +145,7 @@ class Pool:
     def _answer(self, batch: list[_Waiting], reply: BatchReply, life: _Life, taken_us: int) -> None:
         waits = [_wait(waiting.arrived_us, taken_us, life) for waiting in batch]
         try:
-            answers = self.meter.settle([waiting.call for waiting in batch], waits, reply)
+            answers = self.meter.settle([waiting.call for waiting in batch], waits, reply, self.description.gives)
         except ServeliteError as error:
             self._refuse(batch, error)
             return
@@ -207,7 +215,7 @@ class Pool:
                 return await self._start_worker()
             except ServeliteError as error:
                 logger.error("%s can't be started again: %s", self.name, error.detail)
-                self._refuse_all(WorkerDied(f"{self.name} has no worker: it could not be started again. The server's log says why."))
+                self._refuse_all(NoWorker(f"{self.name} has no worker: it could not be started again. The server's log says why."))
             await asyncio.sleep(RESTART_PAUSES_S[min(attempt, len(RESTART_PAUSES_S) - 1)])
             attempt += 1
 
@@ -219,7 +227,7 @@ class Pool:
         self.statistics.calls[error.code] += len(batch)
         for waiting in batch:
             if not waiting.answer.done():
-                waiting.answer.set_exception(error)
+                waiting.answer.set_exception(type(error)(error.detail))  # one each: a raised exception grows a traceback
 
 
 def _not_run(name: str) -> ShuttingDown:

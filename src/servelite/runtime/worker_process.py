@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +12,20 @@ from typing import cast
 
 from servelite.core import frames
 from servelite.core.call import BatchReply, Call
-from servelite.core.errors import DefinitionError, FrameError, FunctionError, TimedOut, WorkerDied
+from servelite.core.errors import DefinitionError, FrameError, FunctionError, NoWorker, TimedOut, WorkerDied
 from servelite.core.frames import FrameReader, Kind
 from servelite.core.function import Description
 
+logger = logging.getLogger("servelite.worker")
+
 EXIT_GRACE_S = 0.1
 """A worker whose socket closed is gone within this time, or is killed."""
+
+START_LIMIT_S = 300.0
+"""A worker that is not ready after this time is killed: large models take a minute or two from a cold disk."""
+
+READ_GRACE_S = 0.005
+"""After a time limit, how long an answer that has already arrived may take to be read."""
 
 STOP_GRACE_S = 2.0
 """A worker that was told to stop may run its exit handlers for this long."""
@@ -47,23 +57,42 @@ class WorkerProcess:
             DefinitionError: the function can't be loaded.
             WorkerDied: the process ended while it loaded the function.
         """
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._spawn()
+        except OSError as error:  # no processes, memory or file descriptors left
+            raise NoWorker(f"No worker of {self._function} can be started: {error.strerror}. Try again later.") from error
+        self._watch = asyncio.create_task(self._hang_up_when_gone())
+        limit = self._loop.call_later(START_LIMIT_S, self._kill)
+        try:
+            kind, payloads = await self._exchange(b"")
+        finally:
+            limit.cancel()
+        if kind is Kind.BROKEN:
+            await self.stop()
+            raise DefinitionError(payloads[0].decode())
+        return self._ready(payloads[0])
+
+    async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as cleanup:
+            cleanup.callback(ours.close)
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=self._environment,
+                env=dict(self._environment),
                 start_new_session=True,  # Ctrl-C goes to a whole terminal; the gateway ends its workers itself
             )
-        self._loop = asyncio.get_running_loop()
-        await self._loop.create_connection(lambda: self._link, sock=ours)
-        self._watch = asyncio.create_task(self._hang_up_when_gone(self._process))
-        kind, payload = await self._exchange(b"")
-        if kind is Kind.BROKEN:
-            await self.stop()
-            raise DefinitionError(payload.decode())
-        description = Description.from_dict(json.loads(payload))
+            await self._loop.create_connection(lambda: self._link, sock=ours)
+            cleanup.pop_all()
+
+    def _ready(self, payload: bytes) -> Description:
+        try:
+            description = Description.from_dict(json.loads(payload))
+        except (ValueError, KeyError, TypeError) as error:
+            self._kill()
+            raise WorkerDied(f"The worker of {self._function} was ended: its description can't be read.") from error
         self._timeout_s = description.limits.timeout_s
         return description
 
@@ -74,18 +103,19 @@ class WorkerProcess:
             TimedOut: the batch ran past `timeout_s`; the process was killed.
             WorkerDied: the process ended by itself.
         """
+        self._is_late = False
         timer = self._loop.call_later(self._timeout_s, self._expire)
         try:
-            _, payload = await self._exchange(frames.pack_batch(calls))
+            _, payloads = await self._exchange(frames.pack_batch(calls))
         except asyncio.CancelledError:
             self._kill()  # nobody waits for this batch any more
             raise
         finally:
             timer.cancel()
         try:
-            return frames.unpack_reply(payload)
+            return frames.unpack_reply(payloads, len(calls))
         except FrameError as error:
-            self._link.close()
+            self._kill()
             raise WorkerDied(f"The worker of {self._function} was ended: {error.detail}") from error
 
     async def stop(self) -> None:
@@ -93,7 +123,7 @@ class WorkerProcess:
         self._link.close()
         await self._gone(STOP_GRACE_S)
 
-    async def _exchange(self, sent: bytes) -> tuple[Kind, bytes]:
+    async def _exchange(self, sent: bytes) -> tuple[Kind, list[bytes]]:
         try:
             return await self._link.exchange(sent)
         except ConnectionError as error:
@@ -109,9 +139,10 @@ class WorkerProcess:
             self._kill()
             await self._process.wait()
 
-    async def _hang_up_when_gone(self, process: asyncio.subprocess.Process) -> None:
+    async def _hang_up_when_gone(self) -> None:
         """End the link with the process: a child that it left behind may hold the socket open."""
-        await process.wait()
+        if self._process is not None:
+            await self._process.wait()
         await asyncio.sleep(EXIT_GRACE_S)  # what it sent last may still be read
         self._link.close()
 
@@ -119,13 +150,19 @@ class WorkerProcess:
         self.on_end()
 
     def _expire(self) -> None:
-        self._is_late = True
-        self._kill()
+        """Look once more after what has arrived is read: if this process itself was late, the answer may be there."""
+        self._loop.call_later(READ_GRACE_S, self._kill_late, self._link.questions)
+
+    def _kill_late(self, question: int) -> None:
+        if self._link.is_waiting and self._link.questions == question:
+            self._is_late = True
+            self._kill()
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            if self._process is not None:
-                self._process.kill()
+        """Kill the process and what it started; it leads a session of its own."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _death(self) -> FunctionError:
         if self._is_late:
@@ -143,34 +180,46 @@ def _ending(code: int | None) -> str:
 
 
 class _Link(asyncio.Protocol):
-    """The gateway's end of the socket pair: one question at a time, each answered by one frame."""
+    """The gateway's end of the socket pair: one question at a time, each answered by one frame, or by parts and a last one."""
 
     def __init__(self, on_lost: Callable[[], None]) -> None:
         self.is_lost = False
+        self.questions = 0
         self._on_lost = on_lost
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[tuple[Kind, bytes]] | None = None
+        self._answer: asyncio.Future[tuple[Kind, list[bytes]]] | None = None
+        self._payloads: list[bytes] = []
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._answer is not None and not self._answer.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
 
-    async def exchange(self, sent: bytes) -> tuple[Kind, bytes]:
-        """Send bytes and return the next frame; ConnectionError where the other side is gone."""
+    async def exchange(self, sent: bytes) -> tuple[Kind, list[bytes]]:
+        """Send bytes and return the answer's kind and payloads; ConnectionError where the other side is gone."""
         if self.is_lost or self._transport is None:
             raise ConnectionError
+        self.questions += 1
+        self._payloads = []
         self._answer = self._loop.create_future()
         self._transport.write(sent)
         return await self._answer
 
     def data_received(self, data: bytes) -> None:
         try:
-            for frame in self._reader.feed(data):
+            for kind, payload in self._reader.feed(data):
                 if self._answer is None or self._answer.done():
-                    raise FrameError("A worker sent a frame that nobody asked for.")
-                self._answer.set_result(frame)
-        except FrameError:
+                    raise FrameError("It sent a frame that nobody asked for.")
+                self._payloads.append(payload)
+                if kind is not Kind.PART:
+                    self._answer.set_result((kind, self._payloads))
+        except FrameError as error:
+            logger.error("a worker is ended: %s", error.detail)
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

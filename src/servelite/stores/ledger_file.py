@@ -19,15 +19,14 @@ logger = logging.getLogger("servelite.ledger")
 BUSY_S = 5.0
 """How long a process waits for another one's transaction."""
 
-_TEXT = {"id", "account", "function", "code"}
-_COLUMNS = ", ".join(f"{name} {'TEXT' if name in _TEXT else 'INTEGER'} NOT NULL" for name in Row._fields)
 _ROW = f"({', '.join('?' * len(Row._fields))})"
+_TEXT = {"id", "account", "function", "code"}
 
 DAMAGED = "damaged-lines"
+"""Where lines of a journal go that can't be read."""
 
 CHUNKS = (256, 16, 1)
-"""Rows one statement inserts. Each statement hands the interpreter to another thread and back, so that
-moving rows one by one would slow the gateway's event loop; and each size is compiled once."""
+"""Rows one statement inserts: fewer statements, and each size is compiled once."""
 
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -38,12 +37,20 @@ _GROUPS = {
 }
 
 MIGRATIONS = (
-    f"""
-    CREATE TABLE calls ({_COLUMNS}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID;
+    """
+    CREATE TABLE calls (
+      id TEXT NOT NULL PRIMARY KEY, at_us INTEGER NOT NULL, account TEXT NOT NULL, function TEXT NOT NULL,
+      status INTEGER NOT NULL, code TEXT NOT NULL, queue_us INTEGER NOT NULL, init_us INTEGER NOT NULL,
+      compute_us INTEGER NOT NULL, cpu_us INTEGER NOT NULL, peak_kib INTEGER NOT NULL, batch INTEGER NOT NULL,
+      bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, cold INTEGER NOT NULL, billed_us INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE journals (name TEXT PRIMARY KEY, moved_bytes INTEGER NOT NULL) STRICT;
     """,
 )
-"""Statements that bring the tables from one `user_version` to the next."""
+"""Statements that bring the tables from one `user_version` to the next; what has been released stays as it is.
+
+A new column comes last, with a default in `Row` too: journals that an older servelite left are shorter by it.
+"""
 
 
 class LedgerFile:
@@ -94,13 +101,13 @@ class LedgerFile:
             raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> LedgerUnavailable:
-        return LedgerUnavailable(f"The ledger {self._path} can't be opened: {error}. Name another with --ledger.")
+        return LedgerUnavailable(f"The ledger {self._path} can't be used: {error}. Mend it, or name another with --ledger.")
 
     def _move(self, file: JournalFile, *, is_abandoned: bool) -> None:
         with self._transaction():
             row = self._db.execute("SELECT moved_bytes FROM journals WHERE name = ?", (file.path.name,)).fetchone()
             lines, end = file.lines_from(row[0] if row else 0)
-            self._insert([row for line in lines for row in self._rows(line)])
+            self._insert(self._read(lines))
             if is_abandoned:
                 self._db.execute("DELETE FROM journals WHERE name = ?", (file.path.name,))
             elif lines:
@@ -108,24 +115,21 @@ class LedgerFile:
         if is_abandoned:
             file.path.unlink(missing_ok=True)
 
-    def _rows(self, line: bytes) -> list[list[str | int]]:
-        """Read a journal's line; one that is damaged is put aside for people, so that it holds nothing up."""
-        try:
-            rows: list[list[str | int]] = json.loads(line)
-            is_whole = all(len(row) == len(Row._fields) for row in rows)
-        except (ValueError, TypeError):
-            is_whole = False
-        if not is_whole:
-            logger.error("a damaged line of the journal is put aside in %s", self._journals / DAMAGED)
+    def _read(self, lines: list[bytes]) -> list[Row]:
+        """Read a journal's lines; what is damaged is put aside for people, so that it holds nothing up."""
+        read = [_rows(line) for line in lines]
+        damaged = [line for line, rows in zip(lines, read, strict=True) if rows is None]
+        if damaged:
+            logger.error("%d damaged lines of the journal are put aside in %s", len(damaged), self._journals / DAMAGED)
             with (self._journals / DAMAGED).open("ab") as file:
-                file.write(line + b"\n")
-            return []
-        return rows
+                file.writelines(line + b"\n" for line in damaged)
+        return [row for rows in read if rows is not None for row in rows]
 
-    def _insert(self, rows: list[list[str | int]]) -> None:
+    def _insert(self, rows: list[Row]) -> None:
         at = 0
         for size in CHUNKS:
-            statement = f"INSERT OR IGNORE INTO calls VALUES {', '.join([_ROW] * size)}"  # noqa: S608  only question marks
+            values = ", ".join([_ROW] * size)
+            statement = f"INSERT INTO calls ({', '.join(Row._fields)}) VALUES {values} ON CONFLICT (id) DO NOTHING"  # noqa: S608  our own names
             while len(rows) - at >= size:
                 self._db.execute(statement, [value for row in rows[at : at + size] for value in row])
                 at += size
@@ -153,6 +157,21 @@ class LedgerFile:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _rows(line: bytes) -> list[Row] | None:
+    """Return the rows of a journal's line, None where it is damaged."""
+    try:
+        rows = [Row(*values) for values in json.loads(line)]
+    except (ValueError, TypeError):
+        return None
+    return rows if all(map(_is_sound, rows)) else None
+
+
+def _is_sound(row: Row) -> bool:
+    return all(isinstance(value, str) == (name in _TEXT) for name, value in zip(Row._fields, row, strict=True)) and all(
+        isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63) for value in row
+    )
 
 
 def journals_folder(path: Path) -> Path:

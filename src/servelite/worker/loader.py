@@ -17,6 +17,9 @@ from servelite.core.function import LIMITS_ATTRIBUTE, Limits
 from servelite.core.schema import Codec
 from servelite.core.signature import Signature, read_signature
 
+_folders: set[Path] = set()
+"""Folders of the functions that this process has imported."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -48,6 +51,8 @@ def load(folder: Path) -> Function:
         codec = Codec(signature.input_type, signature.output_type)
     except DefinitionError as error:
         raise DefinitionError(f"{file}:{_line(handler)}: {error.detail}") from error
+    except Exception as error:  # annotations are user code too
+        raise DefinitionError(f"{file}:{_line(handler)}: {type(error).__name__}: {error}") from error
     summary = (module.__doc__ or handler.__doc__ or "").strip().partition("\n")[0]
     return Function(folder.resolve().name, folder, handler, limits, signature, codec, summary)
 
@@ -60,7 +65,7 @@ def _import(file: Path) -> ModuleType:
     assert spec.loader is not None  # a .py file always has one
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(file.parent.resolve()))
+    _make_way(file.parent.resolve())
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
@@ -73,6 +78,16 @@ def _import(file: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise DefinitionError(f"{_where(error, file)}: {type(error).__name__}: {error}") from error
     return module
+
+
+def _make_way(folder: Path) -> None:
+    """Let a function import the modules beside it, and not those of the same name beside another one."""
+    others = [str(other) for other in _folders if other != folder]
+    for name, module in list(sys.modules.items()):
+        if any((getattr(module, "__file__", None) or "").startswith(f"{other}/") for other in others):
+            del sys.modules[name]
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in {*others, str(folder)})]
+    _folders.add(folder)
 
 
 def _where(error: BaseException, file: Path) -> str:

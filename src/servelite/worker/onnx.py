@@ -28,7 +28,7 @@ def load_onnx(path: str | Path, *, threads: int | None = None, config: Mapping[s
     Raises:
         DefinitionError: the file is missing, or is not a model that onnxruntime can open.
     """
-    folder = Path(sys._getframe(1).f_globals["__file__"]).parent  # noqa: SLF001  the caller's own folder
+    folder = Path(sys._getframe(1).f_globals.get("__file__", "notebook")).parent  # noqa: SLF001  the caller's own folder
     file = folder / path
     if not file.is_file():
         raise DefinitionError(f"load_onnx({str(path)!r}): there is no such file in {folder}. {_cure(folder)}")

@@ -7,13 +7,12 @@ import json
 import logging
 import signal
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from servelite.core import frames
-from servelite.core.call import BatchReply, Call, Outcome
-from servelite.core.errors import DefinitionError, FrameError, FunctionFailed
+from servelite.core.call import Call
+from servelite.core.errors import DefinitionError, FrameError
 from servelite.core.frames import Kind
 from servelite.core.function import Description
 from servelite.worker.description import describe
@@ -47,12 +46,22 @@ def _load(folder: Path, connection: socket.socket) -> Function | None:
     try:
         function = load(folder)
         description = describe(function)
+        ready = _written(description)
         _warm_up(function, description)
     except DefinitionError as error:
         connection.sendall(frames.frame(Kind.BROKEN, error.detail.encode()))
         return None
-    connection.sendall(frames.frame(Kind.READY, json.dumps(description.to_dict()).encode()))
+    connection.sendall(frames.frame(Kind.READY, ready))
     return function
+
+
+def _written(description: Description) -> bytes:
+    try:
+        return json.dumps(description.to_dict(), allow_nan=False).encode()
+    except ValueError as error:
+        raise DefinitionError(
+            f"{description.name}: its examples, card or defaults hold NaN, Infinity or 1e999, which JSON has not."
+        ) from error
 
 
 def _warm_up(function: Function, description: Description) -> None:
@@ -66,7 +75,8 @@ def _warm_up(function: Function, description: Description) -> None:
 def _serve(runner: Runner, function: str, reader: BinaryIO, connection: socket.socket) -> None:
     while payload := _next_batch(reader):
         reply = runner.run(frames.unpack_batch(payload, function))
-        connection.sendall(_packed(reply))
+        for frame in frames.pack_reply(reply):
+            connection.sendall(frame)
 
 
 def _next_batch(reader: BinaryIO) -> bytes | None:
@@ -79,11 +89,3 @@ def _next_batch(reader: BinaryIO) -> bytes | None:
     if kind is not Kind.BATCH or len(payload) < size:
         raise FrameError(f"A worker takes whole BATCH frames; it got {len(payload)} of {size} bytes of {kind.name}.")
     return payload
-
-
-def _packed(reply: BatchReply) -> bytes:
-    try:
-        return frames.pack_reply(reply)
-    except FrameError as error:  # the outputs are too large: an error for each of them always fits
-        failed = [Outcome(error=outcome.error or FunctionFailed(error.detail)) for outcome in reply.outcomes]
-        return frames.pack_reply(replace(reply, outcomes=failed))

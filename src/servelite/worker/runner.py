@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from servelite.core.call import BatchReply, Call, Outcome
-from servelite.core.errors import FunctionFailed, ServeliteError
+from servelite.core.errors import DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
 from servelite.worker.loader import Function
 
@@ -94,7 +94,7 @@ class Runner:
 
     def _told(self, call: Call, error: BaseException) -> ServeliteError:
         """Log what went wrong inside; tell the caller only what is meant for them."""
-        if isinstance(error, ServeliteError) and not isinstance(error, FunctionFailed):
+        if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError)):
             return error
         self._logger.error("request %s failed: %s: %s", call.id, type(error).__name__, error, exc_info=error)
         return FunctionFailed(f"{self._function.name} failed on this input. Its log has the reason under request {call.id}.")
