@@ -6,7 +6,7 @@ TRAIN := build/train-venv
 SENTIMENT := functions/sentiment
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test slow check format lock train parity figures
+.PHONY: help run install test check format lock train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,10 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: install ## Run the tests (under two minutes)
-	$(BIN)/python -m pytest -m "not slow and not training"
-
-slow: install ## Run the tests that take longer
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "not training"
 
 check: install ## Format, lint, types, import contracts, dependencies, spelling
 	$(BIN)/ruff format --check .
