@@ -1,10 +1,11 @@
 """What *tiny* is measured against: the same work in a bare ASGI application, with no framework and no batches.
 
-`python inprocess.py MODEL PORT` is one process; two of them share a port by a listening socket each
+`python inprocess.py MODEL PORT uvicorn|own` is one process; two of them share a port by a listening socket each
 (SO_REUSEPORT), which the kernel balances better than processes that accept from one socket. It prints a
-line when it listens. Nothing of servelite is used here.
+line when it listens. The HTTP server is uvicorn, or servelite's own.
 """
 
+import asyncio
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,7 +14,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import uvicorn
+import uvloop
 from pydantic import BaseModel, Field
+
+from servelite.adapters.asgi import App
+from servelite.adapters.web import BACKLOG, WebServer
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -61,17 +66,29 @@ async def _read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def main(model: str, port: int) -> None:
-    """Serve until SIGTERM."""
-    application: Any = InProcess(model)
-    config = uvicorn.Config(application, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_config=None)
+def main(model: str, port: int, server: str) -> None:
+    """Serve until SIGTERM, on `uvicorn` or on `own`, the HTTP server that servelite itself uses."""
+    application = InProcess(model)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(("127.0.0.1", port))
-        listener.listen(config.backlog)
+        listener.listen(BACKLOG)
         print("listening", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        if server == "own":
+            uvloop.run(_serve_on_own(application, listener))
+        else:
+            _serve_on_uvicorn(application, listener)
+
+
+def _serve_on_uvicorn(application: Any, listener: socket.socket) -> None:
+    config = uvicorn.Config(application, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_config=None)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _serve_on_own(application: App, listener: socket.socket) -> None:
+    await WebServer(application, new_id=lambda: "none").start(listener)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -70,10 +70,10 @@ def servelite(folder: Path, work: Path, *options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def in_process(folder: Path, work: Path, processes: int) -> Iterator[Server]:
-    """Run the bare application of inprocess.py on a function's model, in some processes that share a port."""
+def in_process(folder: Path, work: Path, processes: int, server: str) -> Iterator[Server]:
+    """Run the bare application of inprocess.py on a function's model, in some processes that share a port; on `uvicorn` or `own`."""
     port = free_port()
-    command = [sys.executable, str(HERE / "inprocess.py"), str(folder / "model.onnx"), str(port)]
+    command = [sys.executable, str(HERE / "inprocess.py"), str(folder / "model.onnx"), str(port), server]
     with ExitStack() as stack:
         all_ = [stack.enter_context(started(command, work, stdout=subprocess.PIPE)) for _ in range(processes)]
         for process in all_:

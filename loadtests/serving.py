@@ -62,6 +62,9 @@ class Bystanders:
         return machine_busy_s() - sum(own[:4]) - sum(server.cpu_so_far_s() for server in self._servers)
 
 
+UVICORN, OWN = "in-process on uvicorn", "in-process on our server"
+
+
 def memory_figures(function: Path, bench: Bench) -> Iterator[Figure]:
     """Measure what the processes hold after load."""
     with servelite(function, bench.work) as server:
@@ -75,11 +78,16 @@ def memory_figures(function: Path, bench: Bench) -> Iterator[Figure]:
 
 def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
     """Measure servelite with its ledger beside in-process serving: throughput, and latency of a single client."""
-    with servelite(tiny, bench.work) as ours, in_process(tiny, bench.work, PROCESSES) as bare:
+    with (
+        servelite(tiny, bench.work) as ours,
+        in_process(tiny, bench.work, PROCESSES, "uvicorn") as bare,
+        in_process(tiny, bench.work, PROCESSES, "own") as same,
+    ):
+        servers = {"servelite": ours, UVICORN: bare, OWN: same}
         yield Figure("tiny: answers that differ from in-process", _differing(ours, bare, tiny), asked=0, is_timing=False)
-        others = Bystanders([ours, bare])
-        many = _loads({"servelite": ours, "in-process": bare}, tiny, MANY, bench)
-        one = _loads({"servelite": ours, "in-process": bare}, tiny, 1, bench)
+        others = Bystanders([ours, bare, same])
+        many = _loads(servers, tiny, MANY, bench)
+        one = _loads(servers, tiny, 1, bench)
         used = others.figure()
     yield from _throughput(many)
     yield from _latency(one)
@@ -104,19 +112,23 @@ def row_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
 
 
 def _throughput(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
-    ours, bare = ([load.per_s for load in loads[name]] for name in ("servelite", "in-process"))
-    name = f"tiny: req/s at {MANY} clients, servelite / in-process"
-    yield Figure(name, median(ours) / median(bare), asked=0.9, at_least=True, samples=[a / b for a, b in zip(ours, bare, strict=True)])
+    ours = [load.per_s for load in loads["servelite"]]
+    for other in (UVICORN, OWN):
+        bare = [load.per_s for load in loads[other]]
+        name = f"tiny: req/s at {MANY} clients, servelite / {other}"
+        yield Figure(name, median(ours) / median(bare), asked=0.9, at_least=True, samples=[a / b for a, b in zip(ours, bare, strict=True)])
+        yield Figure.of(f"  {other}, {PROCESSES} processes", bare, "req/s")
     yield Figure.of("  servelite, gateway and 1 worker", ours, "req/s")
-    yield Figure.of(f"  in-process, {PROCESSES} processes", bare, "req/s")
 
 
 def _latency(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
-    ours, bare = ([load.p50_us / 1000 for load in loads[name]] for name in ("servelite", "in-process"))
-    name = "tiny: p50 at 1 client, servelite - in-process"
-    yield Figure(name, median(ours) - median(bare), "ms", 0.25, samples=[a - b for a, b in zip(ours, bare, strict=True)])
+    ours = [load.p50_us / 1000 for load in loads["servelite"]]
+    for other in (UVICORN, OWN):
+        bare = [load.p50_us / 1000 for load in loads[other]]
+        name = f"tiny: p50 at 1 client, servelite - {other}"
+        yield Figure(name, median(ours) - median(bare), "ms", 0.25, samples=[a - b for a, b in zip(ours, bare, strict=True)])
+        yield Figure.of(f"  {other}", bare, "ms")
     yield Figure.of("  servelite", ours, "ms")
-    yield Figure.of("  in-process", bare, "ms")
 
 
 def _loads(servers: Mapping[str, Server], function: Path, clients: int, bench: Bench) -> dict[str, list[Load]]:
