@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin
 from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
-from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson
+from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson, ServeliteError
 from servelite.core.function import BINARY, JSON, TEXT
 
 MAX_FIELD_ERRORS = 20
@@ -62,7 +62,9 @@ class Codec:
             _refuse(body, error)
         except UnicodeDecodeError as error:
             raise MalformedJson(f"The body is not UTF-8 text: byte {error.start} is {body[error.start]:#04x}.") from error
-        except Exception as error:
+        except ServeliteError:
+            raise  # a validator of the type speaks to the caller
+        except Exception as error:  # a type's validators are user code
             raise FunctionFailed(f"A validator of the input type raised {type(error).__name__}: {error}") from error
         if _could_overflow(body):
             _refuse_non_finite(body, value)
@@ -83,7 +85,7 @@ class Codec:
             body = self._output.dump_json(value)
         except (ValidationError, PydanticSerializationError, UnicodeEncodeError) as error:
             raise FunctionFailed(f"The output does not fit the return type: {error}") from error
-        except Exception as error:
+        except Exception as error:  # as above
             raise FunctionFailed(f"A validator of the return type raised {type(error).__name__}: {error}") from error
         if b"null" in body or b"NaN" in body or b"Infinity" in body:
             self._refuse_non_finite_output(value)

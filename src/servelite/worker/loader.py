@@ -75,7 +75,7 @@ def _import(file: Path) -> ModuleType:
         raise DefinitionError(f"{_where(error, file)}: there is no package '{error.name}' here. {cure}") from error
     except DefinitionError as error:
         raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a handler.py is user code: whatever it raises is told with its place
         raise DefinitionError(f"{_where(error, file)}: {type(error).__name__}: {error}") from error
     return module
 

@@ -1,0 +1,51 @@
+"""The keeper, as a real process beside the one that records."""
+
+import time
+
+from servelite.stores.keeper import start_keeper
+from servelite.stores.ledger import SqliteLedger
+from servelite.stores.ledger_file import LedgerFile, journals_folder
+from tests.stores.rows import EVER, row
+
+
+def moved(path) -> int:
+    """Return how many rows stand in the tables, those in journals not among them."""
+    with LedgerFile(path) as file:
+        return sum(one.calls for one in file.usage("function", *EVER))
+
+
+def until(condition, within_s: float = 10) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come true"
+
+
+def test_a_keeper_moves_rows_while_others_are_recorded(tmp_path):
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, start_keeper)
+    ledger.record([row(), row()])
+    until(lambda: moved(path) == 2)
+    ledger.record([row()])
+    until(lambda: moved(path) == 3)
+    ledger.close()
+
+
+def test_closing_waits_for_the_last_move(tmp_path):
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, start_keeper)
+    ledger.record([row() for _ in range(1000)])
+    ledger.close()
+    assert moved(path) == 1000
+    assert list(journals_folder(path).iterdir()) == []
+
+
+def test_a_ledger_without_its_keeper_loses_nothing(tmp_path):
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, start_keeper)
+    ledger.record([row()])
+    assert ledger._keeper is not None
+    ledger._keeper.kill()
+    ledger._keeper.wait()
+    ledger.record([row()])
+    assert sum(one.calls for one in ledger.usage("function", *EVER)) == 2
+    ledger.close()
