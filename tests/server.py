@@ -116,7 +116,7 @@ class Server:
 
     def workers(self) -> set[int]:
         """Return the process ids of its workers."""
-        return {pid for pid in children(self.process.pid) if b"servelite.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+        return {pid for pid in children(self.process.pid) if b"servelite.worker" in _command(pid)}
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_WITHIN_S)
@@ -160,3 +160,10 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""

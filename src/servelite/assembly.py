@@ -30,7 +30,7 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
 
     def new_worker(name: str, folder: Path) -> Worker:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores())]
+            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores()), str(os.getpid())]
 
         return WorkerProcess(command, environment, name)
 
@@ -72,6 +72,8 @@ def open_ledger(url: str, *, with_keeper: bool = False) -> Ledger:
 def ledger_path(url: str) -> Path:
     """Return the file that a ledger's URL names."""
     scheme, separator, rest = url.partition("://")
+    if not url:
+        raise DefinitionError("The ledger has no name. Give a file's path, sqlite:///PATH, or none.")
     if not separator:
         return Path(url)
     if scheme != "sqlite":

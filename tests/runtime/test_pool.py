@@ -13,6 +13,7 @@ from servelite.core.errors import (
     ShuttingDown,
     TimedOut,
     WorkerDied,
+    WorkerKilled,
 )
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import BATCH_BYTES, Pool
@@ -307,3 +308,12 @@ async def test_statistics_count_calls_by_code_and_the_ends_of_workers(bench):
     assert made.pool.statistics.calls == {"ok": 1, "worker_died": 1}
     assert made.pool.statistics.worker_ends == {"worker_died": 1}
     await until(lambda: made.pool.statistics.worker_starts == 2)
+
+
+async def test_a_call_whose_worker_was_killed_from_outside_is_run_once_more(bench):
+    made = await bench()
+    made.workshop.kills = {b"unlucky": WorkerKilled("The worker of f was ended by SIGKILL.")}
+    (task,) = made.send(b"unlucky")
+    await until(lambda: len(made.workshop.batches) == 2)
+    assert await made.answers([task]) == [WorkerKilled]
+    assert made.workshop.bodies == [[b"unlucky"], [b"unlucky"]]

@@ -80,7 +80,7 @@ async def worker(write_function):
 
     def of_folder(folder: Path) -> WorkerProcess:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), "1"]
+            return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), "1", str(os.getpid())]
 
         made.append(WorkerProcess(command, os.environ, folder.name))
         return made[-1]
@@ -253,3 +253,23 @@ async def test_a_folder_may_have_braces_in_its_path(worker, write_function):
     folder = write_function("odd", ODDITIES)
     braced = folder.parent.rename(folder.parent.with_name("my{functions}")) / "odd"
     assert (await worker.of_folder(braced).start()).name == "odd"
+
+
+async def test_a_forked_child_that_comes_back_answers_nobody(worker):
+    made = worker("""
+        import os
+        import time
+        from servelite import function
+
+        @function
+        def odd(text: str) -> str:
+            if text == "fork" and os.fork() == 0:
+                time.sleep(0.2)
+                return "from the child"
+            return text
+    """)
+    await made.start()
+    assert (await made.run(text("fork"))).outcomes[0].body == b"fork"
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        assert (await made.run(text("mine"))).outcomes[0].body == b"mine"

@@ -1,5 +1,6 @@
 """The keeper, as a real process beside the one that records."""
 
+import shutil
 import time
 
 from servelite.stores.keeper import start_keeper
@@ -49,3 +50,15 @@ def test_a_ledger_without_its_keeper_loses_nothing(tmp_path):
     ledger.record([row()])
     assert sum(one.calls for one in ledger.usage("function", *EVER)) == 2
     ledger.close()
+
+
+def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
+    path = tmp_path / "deep" / "ledger.db"
+    ledger = SqliteLedger(path, start_keeper)
+    ledger.record([row()])
+    until(lambda: moved(path) == 1)
+    shutil.rmtree(path.parent)
+    ledger.record([row()])
+    until(lambda: moved(path) == 1)
+    ledger.close()
+    assert moved(path) == 1

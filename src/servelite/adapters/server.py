@@ -102,7 +102,11 @@ async def _listen(application: "App", engine: Engine, listener: socket.socket) -
     from servelite.adapters.web import WebServer
 
     server = WebServer(application, engine.new_id)
-    await server.start(listener)
+    try:
+        await server.start(listener)
+    except OSError as error:  # another process bound the same port between our bind and our listen
+        host, port = listener.getsockname()[:2]
+        raise DefinitionError(_why(host, port, error)) from error
     return server
 
 

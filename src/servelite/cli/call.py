@@ -63,6 +63,8 @@ def _read_input(said: str | None) -> tuple[bytes | None, str]:
     if said is None:
         return None, ""
     if said == "-":
+        if sys.stdin is None:
+            raise DefinitionError("There is no stdin to read. Give the input itself, or @FILE.")
         return sys.stdin.buffer.read(), ""
     if not said.startswith("@"):
         return said.encode(errors="surrogateescape"), ""

@@ -43,7 +43,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ServeliteError as error:
             _end(error, with_traceback=ctx.params["debug"])
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                place = f"{error.filename}: " if error.filename else ""
+                click.echo(f"servelite: {place}{error.strerror or error}.", err=True)
+                sys.exit(1)
             sys.stderr.close()
             sys.exit(1)
 

@@ -22,7 +22,7 @@ class Size(click.ParamType[int, Any]):
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+)\s*([a-z]*)", value.strip().lower())
+        match = re.fullmatch(r"([0-9]{1,15})\s*([a-z]*)", value.strip().lower())
         if not match or match[2].upper() not in UNITS:
             self.fail(f"'{value}' is not a size. Write for example 6MiB, 500KB or 1000.", param, ctx)
         size = int(match[1]) * UNITS[match[2].upper()]
@@ -40,10 +40,10 @@ class Month(click.ParamType[datetime, Any]):
         """Return the month's first moment."""
         if isinstance(value, datetime):
             return value
-        try:
-            return datetime.strptime(value, "%Y-%m").replace(tzinfo=UTC)
-        except ValueError:
+        match = re.fullmatch(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])", value)
+        if not match or match[1] == "9999":
             self.fail(f"'{value}' is not a month. Write for example 2026-11.", param, ctx)
+        return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
 
 
 def ledger_option(default: str) -> Callable[[Any], Any]:

@@ -14,6 +14,7 @@
     ├── FunctionError             the function's author must act; billed, for it used compute
     │   ├── FunctionFailed        500  function_failed
     │   ├── WorkerDied            502  worker_died
+    │   │   └── WorkerKilled      502  worker_died
     │   └── TimedOut              504  timed_out
     ├── ServiceError         500  server_failed: the operator must act, or the caller try later; never billed
     │   ├── NoWorker              503  no_worker
@@ -128,6 +129,10 @@ class WorkerDied(FunctionError):
     """The worker ended while it ran the call: a crash, a segfault, an exit."""
 
     code, status = "worker_died", 502
+
+
+class WorkerKilled(WorkerDied):
+    """The worker was killed from outside (SIGKILL): the call is not to blame, and is run again once."""
 
 
 class TimedOut(FunctionError):

@@ -172,7 +172,8 @@ def _packed(shape: Struct, *values: int) -> bytes:
 
 def _told(error: ServeliteError) -> bytes:
     """Write an error's words; what a careless author put among them becomes text."""
-    return json.dumps({"detail": error.detail, "errors": error.errors}, default=str).encode()
+    fields = [{key: str(value) for key, value in dict(field).items()} for field in error.errors]
+    return json.dumps({"detail": error.detail, "errors": fields}).encode()
 
 
 def _failed(code: str, content: bytes) -> Outcome:

@@ -176,4 +176,4 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, BaseModel):
         yield from ((f".{name}", part) for name, part in {**value.__dict__, **(value.__pydantic_extra__ or {})}.items())
     elif is_dataclass(value):
-        yield from ((f".{name}", getattr(value, name)) for name in value.__dataclass_fields__)
+        yield from ((f".{name}", getattr(value, name, None)) for name in value.__dataclass_fields__)

@@ -4,7 +4,7 @@ There is no batching timer: a worker that becomes free takes everything that wai
 Under load batches form by themselves; a lone call never waits for company.
 
 A worker that dies takes its batch with it. Nobody knows which call was at fault, so each is run again
-alone; one that was alone is answered with the error.
+alone; one that was alone is answered with the error, or run once more if its worker was killed from outside.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome
-from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ShuttingDown, WorkerDied
+from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ShuttingDown, WorkerDied, WorkerKilled
 from servelite.core.function import Description
 from servelite.core.ports import Worker
 from servelite.runtime.metering import Meter, Wait
@@ -155,10 +155,10 @@ class Pool:
                 waiting.answer.set_result(answer)
 
     def _bury(self, batch: list[_Waiting], error: FunctionError, life: _Life, taken_us: int) -> None:
-        """Answer a call whose worker died under it; a batch goes back to the queue's head, each call alone."""
+        """Answer a call whose worker died under it, or send the batch back to the queue's head, each call alone."""
         life.end = error.code
         logger.warning("%s Calls in its batch: %d.", error.detail, len(batch))
-        if len(batch) == 1:
+        if len(batch) == 1 and (batch[0].alone or not isinstance(error, WorkerKilled)):
             spent = BatchReply([Outcome(error=error)], compute_us=self.now_us() - taken_us, cpu_us=0, peak_kib=0)
             self._answer(batch, spent, life, taken_us)
             return

@@ -12,7 +12,7 @@ from typing import cast
 
 from servelite.core import frames
 from servelite.core.call import BatchReply, Call
-from servelite.core.errors import DefinitionError, FrameError, FunctionError, NoWorker, TimedOut, WorkerDied
+from servelite.core.errors import DefinitionError, FrameError, FunctionError, NoWorker, TimedOut, WorkerDied, WorkerKilled
 from servelite.core.frames import FrameReader, Kind
 from servelite.core.function import Description
 
@@ -167,7 +167,9 @@ class WorkerProcess:
     def _death(self) -> FunctionError:
         if self._is_late:
             return TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped.")
-        return WorkerDied(f"The worker of {self._function} {_ending(self._process.returncode if self._process else None)}.")
+        code = self._process.returncode if self._process else None
+        kind = WorkerKilled if code == -signal.SIGKILL else WorkerDied
+        return kind(f"The worker of {self._function} {_ending(code)}.")
 
 
 def _ending(code: int | None) -> str:

@@ -52,6 +52,11 @@ class Journal:
         os.close(self._file)
 
     def _write(self, line: bytes) -> None:
+        if os.fstat(self._file).st_nlink == 0:  # somebody deleted it: what is written now would be lost
+            self._folder.mkdir(parents=True, exist_ok=True)
+            deleted = self._file
+            self._open()
+            os.close(deleted)
         try:
             written = os.write(self._file, line)
             if written != len(line):

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from servelite.core.errors import LedgerUnavailable
@@ -18,6 +19,9 @@ from servelite.stores.ledger_file import LedgerFile
 
 MOVE_EVERY_S = 0.25
 """Rows of this span share one transaction; for so long a row may stand in the journal only, longer on a machine without idle time."""
+
+PAUSE_S = 5.0
+"""How long a ledger that refused is left alone."""
 
 logger = logging.getLogger("servelite.ledger")
 
@@ -36,19 +40,22 @@ def main(ledger: Path) -> None:
     logging.basicConfig(format="servelite: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
-    with LedgerFile(ledger) as file:
-        is_ending = False
-        while not is_ending:
-            ended, _, _ = select.select([sys.stdin], [], [], MOVE_EVERY_S)
-            is_ending = bool(ended)
-            _move(file)
+    is_ending = False
+    while not is_ending:
+        with LedgerFile(ledger) as file:
+            while not is_ending and file.is_in_place():
+                ended, _, _ = select.select([sys.stdin], [], [], MOVE_EVERY_S)
+                is_ending = bool(ended)
+                _move(file)
 
 
 def _move(file: LedgerFile) -> None:
     try:
-        file.move_journals()
+        if file.is_in_place():
+            file.move_journals()
     except (sqlite3.Error, OSError, LedgerUnavailable) as error:
         logger.warning("rows stay in the journal for now: %s", error)
+        time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":

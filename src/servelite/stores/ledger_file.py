@@ -67,12 +67,20 @@ class LedgerFile:
             raise self._unusable(error) from error
         try:
             self._migrate()
+            self._inode = path.stat().st_ino
         except sqlite3.Error as error:
             self._db.close()
             raise self._unusable(error) from error
         except LedgerUnavailable:
             self._db.close()
             raise
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is still the one that its path names, not deleted or replaced."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def move_journals(self) -> None:
         """Move what is new in every journal file into the tables; files that nobody writes any more go."""

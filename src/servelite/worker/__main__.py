@@ -1,4 +1,4 @@
-"""A worker process: `python -m servelite.worker FOLDER SOCKET_FD THREADS`, started by the gateway."""
+"""A worker process: `python -m servelite.worker FOLDER SOCKET_FD THREADS GATEWAY_PID`, started by the gateway."""
 
 import sys
 from pathlib import Path
@@ -6,4 +6,4 @@ from pathlib import Path
 from servelite.worker.process import main
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import json
 import logging
+import os
 import signal
 import socket
 from pathlib import Path
@@ -24,11 +25,11 @@ PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>."""
 
 
-def main(folder: Path, socket_fd: int, threads: int) -> None:
+def main(folder: Path, socket_fd: int, threads: int, gateway_pid: int) -> None:
     """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
     intra_op_threads.set(threads)
-    _die_with_the_gateway()
+    _die_with_the_gateway(gateway_pid)
     quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
     with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
         function = _load(folder, connection)
@@ -37,9 +38,11 @@ def main(folder: Path, socket_fd: int, threads: int) -> None:
             _serve(Runner(function), function.name, reader, connection)
 
 
-def _die_with_the_gateway() -> None:
+def _die_with_the_gateway(gateway_pid: int) -> None:
     """Have the kernel kill this process when its parent is gone, even in the middle of native code (Linux)."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != gateway_pid:
+        os._exit(0)  # it was gone before it could be watched
 
 
 def _load(folder: Path, connection: socket.socket) -> Function | None:
@@ -73,8 +76,11 @@ def _warm_up(function: Function, description: Description) -> None:
 
 
 def _serve(runner: Runner, function: str, reader: BinaryIO, connection: socket.socket) -> None:
+    own_pid = os.getpid()
     while payload := _next_batch(reader):
         reply = runner.run(frames.unpack_batch(payload, function))
+        if os.getpid() != own_pid:
+            os._exit(0)  # a child that the handler forked has come back: only its parent answers
         for frame in frames.pack_reply(reply):
             connection.sendall(frame)
 
