@@ -115,7 +115,7 @@ class LedgerFile:
         with self._transaction():
             row = self._db.execute("SELECT moved_bytes FROM journals WHERE name = ?", (file.path.name,)).fetchone()
             lines, end = file.lines_from(row[0] if row else 0)
-            self._insert(self._read(lines))
+            self._insert_sound(lines)
             if is_abandoned:
                 self._db.execute("DELETE FROM journals WHERE name = ?", (file.path.name,))
             elif lines:
@@ -123,17 +123,20 @@ class LedgerFile:
         if is_abandoned:
             file.path.unlink(missing_ok=True)
 
-    def _read(self, lines: list[bytes]) -> list[Row]:
-        """Read a journal's lines; what is damaged is put aside for people, so that it holds nothing up."""
-        read = [_rows(line) for line in lines]
-        damaged = [line for line, rows in zip(lines, read, strict=True) if rows is None]
-        if damaged:
+    def _insert_sound(self, lines: list[bytes]) -> None:
+        """Insert the rows of some lines; what is damaged is put aside for people, so that it holds nothing up."""
+        try:
+            self._insert([row for line in lines for row in _rows(line)])
+        except (sqlite3.Error, ValueError, TypeError, OverflowError, RecursionError):
+            damaged = [line for line in lines if not _is_sound(line)]
+            if not damaged:
+                raise
             logger.error("%d damaged lines of the journal are put aside in %s", len(damaged), self._journals / DAMAGED)
             with (self._journals / DAMAGED).open("ab") as file:
                 file.writelines(line + b"\n" for line in damaged)
-        return [row for rows in read if rows is not None for row in rows]
+            self._insert([row for line in lines if line not in damaged for row in _rows(line)])
 
-    def _insert(self, rows: list[Row]) -> None:
+    def _insert(self, rows: list[list[str | int]]) -> None:
         at = 0
         for size in CHUNKS:
             values = ", ".join([_ROW] * size)
@@ -167,19 +170,25 @@ class LedgerFile:
         self._db.execute("COMMIT")
 
 
-def _rows(line: bytes) -> list[Row] | None:
-    """Return the rows of a journal's line, None where it is damaged."""
+def _rows(line: bytes) -> list[list[str | int]]:
+    """Return the rows of a journal's line, those that an older servelite wrote filled up with the columns' defaults."""
+    rows: list[list[str | int]] = json.loads(line)
+    return [row if len(row) == len(Row._fields) else list(Row(*row)) for row in rows]  # type: ignore[arg-type]
+
+
+def _is_sound(line: bytes) -> bool:
     try:
-        rows = [Row(*values) for values in json.loads(line)]
-    except (ValueError, TypeError):
-        return None
-    return rows if all(map(_is_sound, rows)) else None
+        rows = _rows(line)
+        return all(_fits(name, value) for row in rows for name, value in zip(Row._fields, row, strict=True))
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
-def _is_sound(row: Row) -> bool:
-    return all(isinstance(value, str) == (name in _TEXT) for name, value in zip(Row._fields, row, strict=True)) and all(
-        isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63) for value in row
-    )
+def _fits(name: str, value: object) -> bool:
+    """Tell whether a value can stand in a column."""
+    if name in _TEXT:
+        return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 def journals_folder(path: Path) -> Path:
