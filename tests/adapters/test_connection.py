@@ -228,6 +228,7 @@ async def test_what_is_no_request_is_refused_with_a_problem(rig, request_, statu
     (body,) = bodies(sent)
     assert sent.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close\r\n" in sent
+    assert b"x-request-id: id\r\n" in sent
     assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
     assert rig.host.seen == []
     assert rig.transport.state == "half closed"

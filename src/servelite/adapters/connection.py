@@ -252,9 +252,10 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None or self._is_lingering:
             self._transport.abort()
             return
-        body = problem(error, self._server.new_id())
-        head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (MEDIA_TYPE.encode(), len(body))
-        self._transport.write(STATUS_LINES[error.status] + self.date_line + head + body)
+        request_id = self._server.new_id()
+        body = problem(error, request_id)
+        lines = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        self._transport.write(STATUS_LINES[error.status] + self.date_line + lines.encode() + body)
         self._hang_up(is_received=False)
 
     def _pause_reading(self) -> None:
