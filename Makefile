@@ -1,9 +1,11 @@
 # What a newcomer types. Everything is installed into .venv, from the lock, and nowhere else.
 PYTHON ?= python3
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 TRAIN := build/train-venv
 SENTIMENT := functions/sentiment
+OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
 .PHONY: help run install test check format lock train parity figures
@@ -12,7 +14,7 @@ help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: install ## Serve functions/sentiment on http://127.0.0.1:8080
-	$(BIN)/servelite run $(SENTIMENT)
+	$(BIN)/servelite run $(SENTIMENT) --port $(PORT)
 
 install: $(STAMP) ## Install what is locked into .venv
 
@@ -28,16 +30,16 @@ test: install ## Run the tests (under two minutes)
 	$(BIN)/python -m pytest -m "not training"
 
 check: install ## Format, lint, types, import contracts, dependencies, spelling
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check $(OURS)
+	$(BIN)/ruff check $(OURS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 	$(BIN)/codespell
 
 format: install ## Mend what a tool can mend
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix $(OURS)
+	$(BIN)/ruff format $(OURS)
 
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

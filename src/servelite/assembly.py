@@ -78,6 +78,8 @@ def ledger_path(url: str) -> Path:
         return Path(url)
     if scheme != "sqlite":
         raise DefinitionError(f"No ledger of the kind '{scheme}'. Give a file's path, sqlite:///PATH, or none.")
+    if not rest.removeprefix("/"):
+        raise DefinitionError(f"{url} names no file. Write for example sqlite:///ledger.db.")
     return Path(rest.removeprefix("/"))
 
 

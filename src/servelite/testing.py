@@ -38,15 +38,16 @@ class FunctionClient:
         return self._description.examples
 
     def call(self, value: Any) -> Any:
-        """Send an input as examples.jsonl has it, and return the output likewise.
+        """Send an input as examples.jsonl has it, and return the output likewise; bytes are sent as they are, and bytes come back.
 
         Raises:
             ServeliteError: what a client of the server would be told, for example InvalidInput.
         """
-        answer = self.call_body(self._description.encode_input(value))
+        body = value if isinstance(value, bytes) else self._description.encode_input(value)
+        answer = self.call_body(body)
         if answer.error:
             raise answer.error
-        return self._description.decode_output(answer.body)
+        return answer.body if isinstance(value, bytes) else self._description.decode_output(answer.body)
 
     def call_body(self, body: bytes, media_type: str = "") -> Answer:
         """Send a body, and return the whole answer with its receipt."""

@@ -31,7 +31,7 @@ def test_an_unknown_function_is_told_with_those_that_exist(server: Server) -> No
         assert "sentiment" in problem["detail"]
 
 
-@pytest.mark.parametrize("name", ["", "double/", "double/x", "%2e%2e/double", "%00", "%f0%9f%8d%8e", "x" * 5000, "%0d%0aX-Bad:%201"])
+@pytest.mark.parametrize("name", ["", "double/x", "%2e%2e/double", "%00", "%f0%9f%8d%8e", "x" * 5000, "%0d%0aX-Bad:%201"])
 def test_a_name_that_is_none_is_not_found(server: Server, name: str) -> None:
     reply = server.post(name, b"1")
     check_problem(reply, 404, "function_not_found")

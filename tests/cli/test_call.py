@@ -27,8 +27,8 @@ def arguments(function: str, server: Server, *, remote: bool) -> list[str]:
         ("shout", "-", "grüße".encode(), "GRÜSSE!\n", False),
         ("shout", "-", "grüße".encode(), "GRÜSSE!\n", True),
         ("shout", "@text.txt", b"", "FROM A FILE\n!\n", True),
-        ("flip", "@bytes.bin", b"", "cba\n", True),
-        ("flip", "@picture.png", b"", "gnp\n", False),
+        ("flip", "@bytes.bin", b"", "cba", True),
+        ("flip", "@picture.png", b"", "gnp", False),
     ],
     ids=str,
 )
@@ -44,7 +44,7 @@ def test_the_output_is_on_stdout_and_the_receipt_on_stderr(
 
 
 @ANYWHERE
-@pytest.mark.parametrize(("function", "output"), [("double", "42\n"), ("shout", "HELLO!\n"), ("flip", "\x02\x01\0\n")])
+@pytest.mark.parametrize(("function", "output"), [("double", "42\n"), ("shout", "HELLO!\n"), ("flip", "\x02\x01\0")])
 def test_without_an_input_the_first_example_is_sent(tmp_path: Path, server: Server, function: str, output: str, *, remote: bool) -> None:
     done = servelite(*arguments(function, server, remote=remote), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, output)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_it_sums_a_month(used: tuple[Path, list[Reply]], month: str, calls: int)
 def test_without_calls_it_says_what_to_do(tmp_path: Path) -> None:
     done = servelite("usage", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout == "No calls in this ledger and month. Serve a function with: servelite run PATH\n"
+    assert re.fullmatch(r"No calls in the ledger \.servelite/ledger\.db in \d{4}-\d\d\. It belongs to the folder .*\n", done.stdout)
     assert not (tmp_path / ".servelite").exists()
 
 

@@ -46,7 +46,7 @@ def test_a_decorator_with_limits_keeps_them():
     ],
 )
 def test_an_unknown_field_is_refused_with_the_near_name(name, meant):
-    with pytest.raises(DefinitionError, match=f"no field '{name}'; did you mean '{meant}'"):
+    with pytest.raises(DefinitionError, match=f"no field '{name}'. Did you mean '{meant}'"):
         function(**{name: 1})
 
 

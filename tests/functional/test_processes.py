@@ -272,3 +272,11 @@ def test_a_worker_killed_between_calls_costs_no_call(functions: Path, start_serv
     os.kill(first, signal.SIGKILL)
     until(lambda: not is_running(first))
     assert server.call("double", 2).body == b"4"
+
+
+def test_many_functions_start_together(write_function: FolderWriter, start_server: StartServer) -> None:
+    source = "from servelite import function\n\n@function\ndef answer(number: int) -> int:\n    return number\n"
+    folders = [write_function(f"f{number}", source) for number in range(24)]
+    server = start_server(folders[0].parent)
+    assert [server.call(folder.name, 7).json() for folder in folders] == [7] * len(folders)
+    assert server.stop() == 0

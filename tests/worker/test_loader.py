@@ -99,7 +99,7 @@ BROKEN = {
             return text.upper()
         """,
         4,
-        "did you mean 'timeout_s'",
+        "Did you mean 'timeout_s'",
     ),
     "an impossible limit": (
         """
@@ -118,7 +118,7 @@ BROKEN = {
         import no_such_package.part
         """,
         3,
-        f"there is no package 'no_such_package' here. Install it with: {sys.executable} -m pip install no_such_package",
+        f"there is no module 'no_such_package' here. A file of yours goes beside handler.py; a package is installed with: {sys.executable} -m pip install PACKAGE",
     ),
     "an exception": (
         """

@@ -26,7 +26,7 @@ class ClientGone(Exception):
 
 async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one POST below `/functions/`."""
-    call = Call(engine.new_id(), scope["path"][len(PREFIX) :])
+    call = Call(engine.new_id(), scope["path"][len(PREFIX) :].removesuffix("/"))
     try:
         length = _read_headers(scope["headers"], call)
         answer = await engine.call(call, lambda: _read_body(receive, length, engine.max_body_bytes))

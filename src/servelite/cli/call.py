@@ -1,6 +1,7 @@
 """`servelite call`: one call, without a server or to a running one."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import logging
@@ -15,7 +16,7 @@ from servelite.assembly import DEFAULT_LEDGER, inline_engine
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
-from servelite.core.function import Description
+from servelite.core.function import BINARY, Description
 
 URL_TIMEOUT_S = 3000
 """How long a server may take; its own limits come first."""
@@ -78,13 +79,14 @@ def _read_input(said: str | None) -> tuple[bytes | None, str]:
 async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: str) -> None:
     engine = inline_engine(folder, ledger)
     try:
-        await engine.start()
-        name = next(iter(engine.pools))
-        function = engine.describe(name)
-        if body is None:
-            body = _first_example(function)
-        answer = await engine.call(Call(engine.new_id(), name, media_type if function.accepts(media_type) else "", body))
-        _print(answer.body, str(answer.receipt), answer.error)
+        with contextlib.redirect_stdout(sys.stderr):  # what a handler prints is not its output
+            await engine.start()
+            name = next(iter(engine.pools))
+            function = engine.describe(name)
+            if body is None:
+                body = _first_example(function)
+            answer = await engine.call(Call(engine.new_id(), name, media_type if function.accepts(media_type) else "", body))
+        _print(answer.body, answer.media_type, str(answer.receipt), answer.error)
     finally:
         await engine.stop()
 
@@ -116,7 +118,7 @@ def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> No
         if connection is not None:
             connection.close()
     failed = _problem(content) if response.status != 200 else None
-    _print(content, response.headers.get("Servelite-Receipt", ""), failed)
+    _print(content, response.headers.get_content_type(), response.headers.get("Servelite-Receipt", ""), failed)
 
 
 def _describe_remote(connection: http.client.HTTPConnection, path: str) -> Description:
@@ -136,10 +138,10 @@ def _problem(content: bytes) -> ServeliteError:
         return ServiceError(f"The server answered something that is not servelite's: {content[:200]!r}")
 
 
-def _print(output: bytes, receipt: str, error: ServeliteError | None) -> None:
-    """Print an answer; an error goes the way of all errors, after the receipt."""
+def _print(output: bytes, media_type: str, receipt: str, error: ServeliteError | None) -> None:
+    """Print an answer, text with a line end and bytes as they are; an error goes the way of all errors, after the receipt."""
     if error is None:
-        click.echo(output, nl=not output.endswith(b"\n"))
+        click.echo(output, nl=media_type != BINARY and not output.endswith(b"\n"))
     if receipt:
         click.echo(f"receipt: {receipt}", err=True)
     if error is not None:

@@ -1,8 +1,10 @@
 """`servelite list` and `servelite show`: what there is to know of functions, without serving them."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +75,8 @@ def _describe_all(folders: dict[str, Path]) -> tuple[list[Description], list[str
 async def _describe(folder: Path) -> Description:
     engine = inline_engine(folder, ledger="none")
     try:
-        await engine.start()
+        with contextlib.redirect_stdout(sys.stderr):  # what a handler.py prints is not what was asked for
+            await engine.start()
         return engine.describe(next(iter(engine.pools)))
     finally:
         await engine.stop()

@@ -43,6 +43,8 @@ def usage_command(month: datetime | None, by: str, form: str | None, ledger: str
         writer.writeheader()
         writer.writerows(groups)
     else:
+        if not groups:
+            click.echo(f"No calls in the ledger {ledger} in {since:%Y-%m}. It belongs to the folder in which the server was started.")
         _print(groups, by, tariff)
         for one in read_usage(ledger, "account", *span):
             free = _free(one, tariff)
@@ -75,7 +77,6 @@ def _free(usage: Usage, tariff: Tariff) -> dict[str, Any]:
 
 def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
     if not groups:
-        click.echo("No calls in this ledger and month. Serve a function with: servelite run PATH")
         return
     summed = {name: sum(group[name] for group in groups) for name in ("calls", "failed", "compute_us", "cpu_us", "billed_us")}
     total = {by: "total", **summed, "cost_micro": tariff.cost_micro(summed["billed_us"])}

@@ -49,9 +49,9 @@ class ServeliteError(Exception):
     detail = ""
     errors: tuple[FieldError, ...] = ()
 
-    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
-        self.detail = str(detail)
+        self.detail = str(detail) or (type(self).__doc__ or "").partition("\n")[0]
         self.errors = tuple(errors)
 
 

@@ -78,7 +78,7 @@ def function(handler: Callable[..., Any] | None = None, /, **limits: Any) -> Any
     known = [limit.name for limit in fields(Limits)]
     for name in limits:
         if name not in known:
-            raise DefinitionError(f"@function has no field '{name}'{_nearest(name, known)}. Its fields: {', '.join(known)}.")
+            raise DefinitionError(f"@function has no field '{name}'.{_nearest(name, known)} Its fields: {', '.join(known)}.")
     checked = Limits(**limits)
 
     def mark(marked: AnyHandler) -> AnyHandler:
@@ -90,7 +90,7 @@ def function(handler: Callable[..., Any] | None = None, /, **limits: Any) -> Any
 
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)

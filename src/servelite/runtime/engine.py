@@ -12,6 +12,10 @@ from servelite.runtime.pool import Pool
 MIB = 1024 * 1024
 
 
+STARTS_AT_ONCE = 4
+"""Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
+
+
 class Engine:
     """Answers calls to a set of functions."""
 
@@ -34,12 +38,18 @@ class Engine:
         self._drained = asyncio.Event()
 
     async def start(self) -> None:
-        """Start a worker for each function, all at the same time.
+        """Start a worker for each function, STARTS_AT_ONCE at the same time.
 
         Raises:
             DefinitionError: a function can't be loaded.
         """
-        for outcome in await asyncio.gather(*(pool.start() for pool in self.pools.values()), return_exceptions=True):
+        turn = asyncio.Semaphore(STARTS_AT_ONCE)
+
+        async def start(pool: Pool) -> None:
+            async with turn:
+                await pool.start()
+
+        for outcome in await asyncio.gather(*map(start, self.pools.values()), return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
 

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
 from servelite.core import frames
@@ -65,7 +65,7 @@ class WorkerProcess:
         self._watch = asyncio.create_task(self._hang_up_when_gone())
         limit = self._loop.call_later(START_LIMIT_S, self._kill)
         try:
-            kind, payloads = await self._exchange(b"")
+            kind, payloads = await self._answer(self._link.first())
         finally:
             limit.cancel()
         if kind is Kind.BROKEN:
@@ -106,7 +106,7 @@ class WorkerProcess:
         self._is_late = False
         timer = self._loop.call_later(self._timeout_s, self._expire)
         try:
-            _, payloads = await self._exchange(frames.pack_batch(calls))
+            _, payloads = await self._answer(self._link.exchange(frames.pack_batch(calls)))
         except asyncio.CancelledError:
             self._kill()  # nobody waits for this batch any more
             raise
@@ -123,9 +123,9 @@ class WorkerProcess:
         self._link.close()
         await self._gone(STOP_GRACE_S)
 
-    async def _exchange(self, sent: bytes) -> tuple[Kind, list[bytes]]:
+    async def _answer(self, asked: Awaitable[tuple[Kind, list[bytes]]]) -> tuple[Kind, list[bytes]]:
         try:
-            return await self._link.exchange(sent)
+            return await asked
         except ConnectionError as error:
             await self._gone(EXIT_GRACE_S)
             raise self._death() from error
@@ -200,7 +200,14 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
+        self._answer = self._loop.create_future()  # the worker speaks first, perhaps before anybody listens
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
+
+    async def first(self) -> tuple[Kind, list[bytes]]:
+        """Return what the worker says of itself; ConnectionError where it ended without a word."""
+        if self._answer is None:
+            raise ConnectionError
+        return await self._answer
 
     async def exchange(self, sent: bytes) -> tuple[Kind, list[bytes]]:
         """Send bytes and return the answer's kind and payloads; ConnectionError where the other side is gone."""

@@ -71,8 +71,8 @@ def _import(file: Path) -> ModuleType:
     except SyntaxError as error:
         raise DefinitionError(f"{error.filename or file}:{error.lineno or 1}: {error.msg}.") from error
     except ModuleNotFoundError as error:
-        cure = f"Install it with: {sys.executable} -m pip install {str(error.name).partition('.')[0]}"
-        raise DefinitionError(f"{_where(error, file)}: there is no package '{error.name}' here. {cure}") from error
+        cure = f"A file of yours goes beside handler.py; a package is installed with: {sys.executable} -m pip install PACKAGE"
+        raise DefinitionError(f"{_where(error, file)}: there is no module '{error.name}' here. {cure}") from error
     except DefinitionError as error:
         raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
     except (Exception, SystemExit) as error:  # a handler.py is user code: whatever it raises is told with its place
