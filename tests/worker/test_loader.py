@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -118,7 +117,7 @@ BROKEN = {
         import no_such_package.part
         """,
         3,
-        f"there is no module 'no_such_package' here. A file of yours goes beside handler.py; a package is installed with: {sys.executable} -m pip install PACKAGE",
+        "there is no module 'no_such_package' here. A file of yours goes beside handler.py;",
     ),
     "an exception": (
         """
