@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from servelite.core.errors import DefinitionError
@@ -97,7 +98,7 @@ def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str
 def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worker], book: Ledger, max_body_bytes: int) -> Engine:
     meter = Meter(book, now_us=lambda: time.time_ns() // 1000)
     pools = {
-        name: Pool(name, lambda name=name, folder=folder: new_worker(name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)  # type: ignore[misc]
+        name: Pool(name, partial(new_worker, name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)
         for name, folder in folders.items()
     }
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system

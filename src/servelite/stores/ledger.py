@@ -1,5 +1,6 @@
 """The ledgers: SQLite behind a journal, and none."""
 
+import contextlib
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ class SqliteLedger:
             with LedgerFile(self._path) as file:
                 file.move_journals()
         else:
-            self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
 
 
 class NoLedger:
