@@ -62,3 +62,14 @@ def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
     until(lambda: moved(path) == 1)
     ledger.close()
     assert moved(path) == 1
+
+
+def test_a_keeper_that_can_not_be_started_costs_no_call(tmp_path):
+    def refuse(path):
+        raise BlockingIOError("no more processes")
+
+    path = tmp_path / "ledger.db"
+    ledger = SqliteLedger(path, refuse)
+    ledger.record([row()])
+    ledger.close()
+    assert moved(path) == 1

@@ -8,10 +8,8 @@ import logging
 import os
 import select
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from servelite.core.errors import LedgerUnavailable
@@ -31,7 +29,7 @@ def start_keeper(ledger: Path) -> subprocess.Popen[bytes]:
 
     It stays in the gateway's session: Linux weighs sessions against each other first, whatever their processes' priorities.
     """
-    command = [sys.executable, "-m", "servelite.stores.keeper", str(ledger)]
+    command = [sys.executable, "-P", "-m", "servelite.stores.keeper", str(ledger)]
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
@@ -42,20 +40,20 @@ def main(ledger: Path) -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
     is_ending = False
     while not is_ending:
-        with LedgerFile(ledger) as file:
-            while not is_ending and file.is_in_place():
-                ended, _, _ = select.select([sys.stdin], [], [], MOVE_EVERY_S)
-                is_ending = bool(ended)
-                _move(file)
+        try:
+            with LedgerFile(ledger) as file:
+                while not is_ending and file.is_in_place():
+                    is_ending = _stdin_ends_within(MOVE_EVERY_S)
+                    if file.is_in_place():
+                        file.move_journals()
+        except (OSError, LedgerUnavailable) as error:
+            logger.warning("rows stay in the journal for now: %s", error)
+            is_ending = is_ending or _stdin_ends_within(PAUSE_S)
 
 
-def _move(file: LedgerFile) -> None:
-    try:
-        if file.is_in_place():
-            file.move_journals()
-    except (sqlite3.Error, OSError, LedgerUnavailable) as error:
-        logger.warning("rows stay in the journal for now: %s", error)
-        time.sleep(PAUSE_S)
+def _stdin_ends_within(seconds: float) -> bool:
+    ended, _, _ = select.select([sys.stdin], [], [], seconds)
+    return bool(ended)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ class SqliteLedger:
         """Append rows to the journal; LedgerUnavailable where the disk refuses."""
         self._journal.append(rows)
         if self._keeper is None and self._start_keeper is not None:
-            self._keeper = self._start_keeper(self._path)
+            with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and the next call tries again
+                self._keeper = self._start_keeper(self._path)
 
     def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
         """Sum calls by `function`, `account` or `day`, those still in a journal among them."""
