@@ -1,21 +1,27 @@
 """Every error of servelite, in one tree that branches by who must act.
 
     ServeliteError
-    ├── CallerError               the caller must change the request; never billed
+    ├── CallerError               the caller must change the request, or wait; not billed
     │   ├── BadRequest            400  bad_request
     │   ├── MalformedJson         400  malformed_json
+    │   ├── Unauthorized          401  unauthorized
+    │   ├── Forbidden             403  forbidden
     │   ├── NotFound              404  not_found
     │   ├── FunctionNotFound      404  function_not_found
     │   ├── MethodNotAllowed      405  method_not_allowed
     │   ├── PayloadTooLarge       413  payload_too_large
     │   ├── UnsupportedMediaType  415  unsupported_media_type
+    │   ├── MisdirectedHost       421  misdirected_host
     │   ├── InvalidInput          422  invalid_input
-    │   └── HeadersTooLarge       431  headers_too_large
+    │   ├── Overloaded            429  overloaded
+    │   ├── HeadersTooLarge       431  headers_too_large
+    │   └── Cancelled             499  cancelled: billed, for it used compute until its client left
     ├── FunctionError             the function's author must act; billed, for it used compute
     │   ├── FunctionFailed        500  function_failed
     │   ├── WorkerDied            502  worker_died
     │   │   └── WorkerKilled      502  worker_died
-    │   └── TimedOut              504  timed_out
+    │   ├── TimedOut              504  timed_out
+    │   └── OutOfMemory           507  out_of_memory
     ├── ServiceError         500  server_failed: the operator must act, or the caller try later; never billed
     │   ├── NoWorker              503  no_worker
     │   ├── LedgerUnavailable     503  ledger_unavailable
@@ -45,7 +51,7 @@ class ServeliteError(Exception):
     code: ClassVar[str] = "function_failed"
     status: ClassVar[int] = 500
     billed: ClassVar[bool] = True
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
     detail = ""
     errors: tuple[FieldError, ...] = ()
 
@@ -71,6 +77,18 @@ class MalformedJson(CallerError):
     """The body is not strict UTF-8 JSON."""
 
     code, status = "malformed_json", 400
+
+
+class Unauthorized(CallerError):
+    """The key is missing or is not one that this server knows: one answer for both."""
+
+    code, status = "unauthorized", 401
+
+
+class Forbidden(CallerError):
+    """The request is understood and not allowed."""
+
+    code, status = "forbidden", 403
 
 
 class NotFound(CallerError):
@@ -103,16 +121,38 @@ class UnsupportedMediaType(CallerError):
     code, status = "unsupported_media_type", 415
 
 
+class MisdirectedHost(CallerError):
+    """The Host header names a server that this is not."""
+
+    code, status = "misdirected_host", 421
+
+
 class InvalidInput(CallerError):
     """The input does not fit the function's type, or the handler says that it can't be answered."""
 
     code, status = "invalid_input", 422
 
 
+class Overloaded(CallerError):
+    """More is asked than can be answered in time; said at once, with the seconds after which to try again."""
+
+    code, status, retry_after_s = "overloaded", 429, 1
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after_s: int = 1) -> None:
+        super().__init__(detail, errors)
+        self.retry_after_s = retry_after_s
+
+
 class HeadersTooLarge(CallerError):
     """The request's headers are more than the door takes."""
 
     code, status = "headers_too_large", 431
+
+
+class Cancelled(CallerError):
+    """The client left while its call ran, and the run was stopped; nobody reads this answer, the ledger keeps it."""
+
+    code, status, billed = "cancelled", 499, True
 
 
 class FunctionError(ServeliteError):
@@ -139,6 +179,12 @@ class TimedOut(FunctionError):
     """The handler ran past `timeout_s`; its worker was killed."""
 
     code, status = "timed_out", 504
+
+
+class OutOfMemory(FunctionError):
+    """The worker passed `memory_mib` and was killed."""
+
+    code, status = "out_of_memory", 507
 
 
 class ServiceError(ServeliteError):
