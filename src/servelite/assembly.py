@@ -1,5 +1,6 @@
 """The fuse box: the one place where parts are chosen and wired, and the only reader of the environment."""
 
+import contextlib
 import os
 import random
 import sys
@@ -12,14 +13,17 @@ from servelite.core.errors import DefinitionError
 from servelite.core.ports import Ledger, Usage, Worker
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.folders import find_function, find_functions
+from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
 
 
-def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB) -> Engine:
-    """Wire an engine whose functions run in worker processes.
+def gateway_engine(
+    paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB, memory_mib: int | None = None
+) -> Engine:
+    """Wire an engine whose functions run in worker processes, which may use `memory_mib` together.
 
     Raises:
         DefinitionError: a path holds no function, or the ledger's name is unknown.
@@ -27,15 +31,14 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
     """
     from servelite.runtime.worker_process import WorkerProcess
 
-    environment = worker_environment(os.environ, cores())
-
-    def new_worker(name: str, folder: Path) -> Worker:
+    def new_worker(name: str, folder: Path, threads: int) -> Worker:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores()), str(os.getpid())]
+            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
 
-        return WorkerProcess(command, environment, name)
+        return WorkerProcess(command, worker_environment(os.environ, threads), name)
 
-    return _engine(find_functions(paths), new_worker, open_ledger(ledger, with_keeper=True), max_body_bytes)
+    machine = Machine(Cores(cores()), Memory((memory_mib or default_memory_mib()) * 1024))
+    return _engine(find_functions(paths), new_worker, open_ledger(ledger, with_keeper=True), machine, max_body_bytes)
 
 
 def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
@@ -47,7 +50,10 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     """
     from servelite.worker.inline import InlineWorker
 
-    return _engine(find_functions([find_function(folder)]), lambda _, found: InlineWorker(found), open_ledger(ledger), sys.maxsize)
+    machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
+    return _engine(
+        find_functions([find_function(folder)]), lambda _, found, __: InlineWorker(found), open_ledger(ledger), machine, sys.maxsize
+    )
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:
@@ -95,11 +101,24 @@ def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str
     return {**limits, **environment}
 
 
-def _engine(folders: Mapping[str, Path], new_worker: Callable[[str, Path], Worker], book: Ledger, max_body_bytes: int) -> Engine:
+def default_memory_mib() -> int:
+    """Return what workers may use together by default: four fifths of the memory of this machine, or of its container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not in a container, or not limited ("max")
+            total = min(total, int(Path(file).read_text()))
+    return total * 4 // 5 // MIB
+
+
+def _engine(
+    folders: Mapping[str, Path], new_worker: Callable[[str, Path, int], Worker], book: Ledger, machine: Machine, max_body_bytes: int
+) -> Engine:
     meter = Meter(book, now_us=lambda: time.time_ns() // 1000)
-    pools = {
-        name: Pool(name, partial(new_worker, name, folder), meter, now_us=lambda: time.monotonic_ns() // 1000)
-        for name, folder in folders.items()
-    }
+
+    def now_us() -> int:
+        return time.monotonic_ns() // 1000
+
+    pools = {name: Pool(name, partial(new_worker, name, folder), meter, now_us, machine) for name, folder in folders.items()}
+    machine.memory.tenants = [pool.workers for pool in pools.values()]
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
-    return Engine(pools, book, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)
+    return Engine(pools, book, machine.memory, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)

@@ -76,7 +76,7 @@ def test_the_sums_are_those_of_the_receipts(replies: tuple[Server, list[Reply]],
 def test_workers_starts_ends_and_cold_calls_are_counted(replies: tuple[Server, list[Reply]]) -> None:
     server, said = replies
     found = samples(server)
-    assert value(found, "servelite_worker_starts_total", function="misbehave") == 3
+    assert value(found, "servelite_worker_start_duration_seconds_count", function="misbehave") == 3
     assert value(found, "servelite_worker_ends_total", function="misbehave", reason="worker_died") == 1
     assert value(found, "servelite_worker_ends_total", function="misbehave", reason="timed_out") == 1
     cold = sum(number for (name, _), number in found.items() if name == "servelite_cold_calls_total")

@@ -79,4 +79,4 @@ def test_the_playground_loads_nothing_from_elsewhere(server: Server) -> None:
 
 def test_it_is_alive_and_ready(server: Server) -> None:
     assert server.get("/livez").json() == {"status": "alive"}
-    assert server.get("/readyz").json() == {"status": "ready", "unready": []}
+    assert server.get("/readyz").json() == {"status": "ready", "unready": {}}

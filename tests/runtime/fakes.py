@@ -1,6 +1,7 @@
 """Parts that honour the ports of the runtime and do what a test tells them."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +10,14 @@ from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import FunctionError, LedgerUnavailable, ServeliteError
 from servelite.core.function import JSON, Description, Limits
 from servelite.core.ports import Row, Usage
+from servelite.runtime.machine import Cores, Machine, Memory
 
 TURNS = 1000
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop turn until a condition holds."""
-    for _ in range(TURNS):
+async def until(condition: Callable[[], bool], turns: int | None = TURNS) -> None:
+    """Let the event loop turn until a condition holds, for at most so many turns."""
+    for _ in itertools.count() if turns is None else range(turns):
         if condition():
             return
         await asyncio.sleep(0)
@@ -75,6 +77,7 @@ class Workshop:
     description: Description
     clock: Clock = field(default_factory=Clock)
     run_us: int = 0
+    memory_kib: int = 1000
     batches: list[list[Call]] = field(default_factory=list)
     kills: dict[bytes, ServeliteError] = field(default_factory=dict)
     start_fails: list[ServeliteError] = field(default_factory=list)
@@ -86,7 +89,7 @@ class Workshop:
         self.door.set()
         self.start_door.set()
 
-    def new_worker(self) -> "FakeWorker":
+    def new_worker(self, threads: int = 1) -> "FakeWorker":
         self.workers.append(FakeWorker(self))
         return self.workers[-1]
 
@@ -100,8 +103,10 @@ class FakeWorker:
     """The `Worker` port without a process: a call's answer is its body in capitals."""
 
     workshop: Workshop
+    killed_with: asyncio.Future[ServeliteError] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     is_stopped: bool = False
     is_alive: bool = True
+    pid: int = 7
     on_end: Callable[[], None] = lambda: None
 
     async def start(self) -> Description:
@@ -112,7 +117,11 @@ class FakeWorker:
 
     async def run(self, calls: Sequence[Call]) -> BatchReply:
         self.workshop.batches.append(list(calls))
-        await self.workshop.door.wait()
+        door = asyncio.ensure_future(self.workshop.door.wait())
+        await asyncio.wait({door, self.killed_with}, return_when=asyncio.FIRST_COMPLETED)
+        if self.killed_with.done():
+            door.cancel()
+            raise self.killed_with.result()
         self.workshop.clock.us += self.workshop.run_us
         for call in calls:
             if call.body in self.workshop.kills:
@@ -121,5 +130,18 @@ class FakeWorker:
                 raise error
         return BatchReply([Outcome(call.body.upper()) for call in calls], 1000 + len(calls), 500, 2048)
 
+    def memory_kib(self, suspicious_kib: int) -> int:
+        return self.workshop.memory_kib
+
+    def kill(self, error: ServeliteError) -> None:
+        self.is_alive = False
+        if not self.killed_with.done():
+            self.killed_with.set_result(error)
+        self.on_end()
+
     async def stop(self) -> None:
         self.is_stopped = True
+
+
+def a_machine(cores: int = 1, budget_kib: int = 1 << 40) -> Machine:
+    return Machine(Cores(cores), Memory(budget_kib))

@@ -1,14 +1,15 @@
+import time
 from dataclasses import replace
 
 import pytest
 
 from servelite.core.call import Call
-from servelite.core.errors import DefinitionError, FunctionNotFound, PayloadTooLarge, UnsupportedMediaType
+from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker, PayloadTooLarge, UnsupportedMediaType, WorkerDied
 from servelite.core.function import BINARY, JSON, TEXT
 from servelite.runtime.engine import Engine
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
-from tests.runtime.fakes import MemoryLedger, Workshop, described
+from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, described, until
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +24,11 @@ class Rig:
         self.ledger = MemoryLedger()
         self.workshops = {name: Workshop(replace(described(name, timeout_s=2), takes=takes)) for name, takes in TAKES.items()}
         meter = Meter(self.ledger, now_us=lambda: 7)
-        pools = {name: Pool(name, workshop.new_worker, meter, workshop.clock) for name, workshop in self.workshops.items()}
+        machine = a_machine()
+        pools = {name: Pool(name, workshop.new_worker, meter, workshop.clock, machine) for name, workshop in self.workshops.items()}
+        machine.memory.tenants = [pool.workers for pool in pools.values()]
         self.bits_asked: list[int] = []
-        self.engine = Engine(pools, self.ledger, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
+        self.engine = Engine(pools, self.ledger, machine.memory, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
 
     def random_bits(self, count: int) -> int:
         self.bits_asked.append(count)
@@ -122,9 +125,9 @@ async def test_a_function_is_described(rig):
 
 async def test_a_function_is_unready_until_its_worker_is_started():
     rig = Rig()
-    assert rig.engine.unready() == ["shout", "look", "add"]
+    assert list(rig.engine.unready()) == ["shout", "look", "add"]
     await rig.engine.start()
-    assert rig.engine.unready() == []
+    assert rig.engine.unready() == {}
     await rig.engine.stop()
 
 
@@ -136,10 +139,36 @@ async def test_stopping_ends_every_worker_and_closes_the_ledger():
     assert rig.ledger.is_closed
 
 
-async def test_one_broken_function_is_told_by_start_and_the_others_can_be_stopped():
+async def test_one_broken_function_does_not_keep_the_others_from_being_served(caplog):
     rig = Rig()
-    rig.workshops["look"].start_fails = [DefinitionError("look/handler.py:3: no.")]
-    with pytest.raises(DefinitionError, match=r"look/handler\.py:3"):
+    rig.workshops["look"].start_fails = [DefinitionError("look/handler.py:3: no.")] * 9
+    await rig.engine.start()
+    assert {name: type(error) for name, error in rig.engine.unready().items()} == {"look": DefinitionError}
+    assert "look/handler.py:3" in caplog.text
+    assert (await rig.engine.call(Call("1", "shout", TEXT, b"x"))).body == b"X"
+    with pytest.raises(NoWorker):
+        await rig.engine.call(Call("2", "look", BINARY, b"x"))
+    assert [one.name for one in rig.engine.described()] == ["add", "shout"]
+    await rig.engine.stop()
+
+
+async def test_where_no_function_can_be_loaded_start_says_why():
+    rig = Rig()
+    for name, workshop in rig.workshops.items():
+        workshop.start_fails = [DefinitionError(f"{name}/handler.py:3: no.")]
+    with pytest.raises(DefinitionError, match=r"shout/handler\.py:3: no\.\n.*look/handler\.py:3"):
         await rig.engine.start()
     await rig.engine.stop()
-    assert [worker.is_stopped for name in ("shout", "add") for worker in rig.workshops[name].workers] == [True, True]
+    assert all(worker.is_stopped for workshop in rig.workshops.values() for worker in workshop.workers)
+
+
+async def test_a_function_that_ends_while_it_starts_is_tried_again(caplog):
+    rig = Rig()
+    for workshop in rig.workshops.values():
+        workshop.start_fails = [WorkerDied("The worker exited with code 1.")]
+    await rig.engine.start()
+    assert set(rig.engine.unready()) == set(TAKES)
+    until_s = time.monotonic() + 5
+    await until(lambda: not rig.engine.unready() or time.monotonic() > until_s, turns=None)
+    assert rig.engine.unready() == {}
+    await rig.engine.stop()

@@ -15,7 +15,7 @@ from servelite.core.errors import DefinitionError, FunctionFailed, InvalidInput,
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.worker_process import WorkerProcess
-from tests.runtime.fakes import Clock, MemoryLedger
+from tests.runtime.fakes import Clock, MemoryLedger, a_machine
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +177,7 @@ async def test_a_batch_past_its_time_limit_is_killed_at_the_limit(odd, how):
     with pytest.raises(TimedOut, match=r"^odd ran past its limit of 0\.3 s and was stopped\.$"):
         await odd.run(text("a", how))
     assert 0.3 <= time.monotonic() - began < 1.5
+    await odd.stop()
     assert not is_alive(pid)
 
 
@@ -210,7 +211,7 @@ async def test_a_worker_that_died_is_told_at_once_though_its_child_lives_on(odd)
 async def test_a_worker_that_died_while_it_was_idle_costs_no_call(worker, write_function):
     folder, workers = write_function("odd", ODDITIES), []
     meter, clock = Meter(MemoryLedger(), now_us=Clock()), Clock()
-    pool = Pool("odd", lambda: workers.append(worker.of_folder(folder)) or workers[-1], meter, clock)
+    pool = Pool("odd", lambda _: workers.append(worker.of_folder(folder)) or workers[-1], meter, clock, a_machine())
     await pool.start()
     workers[0]._process.kill()
     await workers[0]._process.wait()

@@ -1,5 +1,6 @@
 """`GET /metrics` for Prometheus, made from the pools' counters when it is asked for; a call pays nothing."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,6 +12,9 @@ from servelite.runtime.engine import Engine
 from servelite.runtime.statistics import Histogram
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+STATES = ("starting", "idle", "busy", "leaving")
+"""What a worker may be doing; see `Lane.state`."""
 
 
 def exposition(engine: Engine) -> bytes:
@@ -28,7 +32,7 @@ class _Pools(Collector):
         seen = {name: pool.statistics for name, pool in self._engine.pools.items()}
         yield _by("servelite_calls", "Calls answered, by code", "code", {name: one.calls for name, one in seen.items()})
         yield _by("servelite_worker_ends", "Workers that ended, by reason", "reason", {n: one.worker_ends for n, one in seen.items()})
-        yield _sum("servelite_worker_starts", "Workers started", {n: one.worker_starts for n, one in seen.items()})
+        yield _histogram("servelite_worker_start_duration_seconds", "Starts of workers", {n: one.start_s for n, one in seen.items()})
         yield _sum("servelite_cold_calls", "Calls that waited for a worker to start", {n: one.cold_calls for n, one in seen.items()})
         yield _sum("servelite_compute_seconds", "Time workers were occupied", {n: one.compute_us / 1e6 for n, one in seen.items()})
         yield _sum("servelite_cpu_seconds", "CPU time of workers", {n: one.cpu_us / 1e6 for n, one in seen.items()})
@@ -36,9 +40,15 @@ class _Pools(Collector):
         yield _histogram("servelite_batch_duration_seconds", "Time a batch took", {n: one.compute_s for n, one in seen.items()})
         yield _histogram("servelite_queue_duration_seconds", "Time calls waited", {n: one.queue_s for n, one in seen.items()})
         waiting = GaugeMetricFamily("servelite_queue_length", "Calls that wait for a worker", labels=["function"])
+        memory = GaugeMetricFamily("servelite_workers_memory_bytes", "Memory of all workers, as last measured", labels=["function"])
+        workers = GaugeMetricFamily("servelite_workers", "Workers, by state", labels=["function", "state"])
         for name, pool in self._engine.pools.items():
             waiting.add_metric([name], pool.queue_length)
-        yield waiting
+            memory.add_metric([name], pool.workers.memory_kib * 1024)
+            states = Counter(lane.state for lane in pool.workers.lanes)
+            for state in STATES:
+                workers.add_metric([name, state], states[state])
+        yield from (waiting, memory, workers)
 
 
 def _by(name: str, help_: str, label: str, counts: dict[str, dict[str, int]]) -> Metric:

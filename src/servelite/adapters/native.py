@@ -4,18 +4,24 @@ Plain ASGI, because this is the hot path: bytes go to the engine as they came.
 """
 
 import logging
+import re
 from collections.abc import Iterable
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.call import Call, Receipt
-from servelite.core.errors import ServeliteError, ServiceError, UnsupportedMediaType
+from servelite.core.errors import BadRequest, ServeliteError, ServiceError, UnsupportedMediaType
 from servelite.runtime.engine import Engine, too_large
 
 PREFIX = "/functions/"
 
 MAX_SHOWN_HEADER = 100
 """Bytes of a client's Content-Type that are kept; the longest real ones have about 70."""
+
+MOST_DEADLINE_DIGITS = 9
+"""Eleven days, in milliseconds."""
+
+PREFERRED_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\b", re.IGNORECASE)
 
 logger = logging.getLogger("servelite.http")
 
@@ -81,9 +87,26 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
             call.media_type = value.partition(b";")[0].strip().lower()[:MAX_SHOWN_HEADER].decode("latin-1")
         elif name == b"content-length":
             length = int(value)
+        elif name == b"x-deadline-ms":
+            call.patience_s = _deadline_s(value)
+        elif name == b"prefer":
+            call.patience_s = call.patience_s or _preferred_wait_s(value)
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise UnsupportedMediaType("Compressed bodies are not taken. Send the body without Content-Encoding.")
     return length
+
+
+def _deadline_s(value: bytes) -> float:
+    """Read X-Deadline-Ms: how long the caller waits for a worker."""
+    if not value.isdigit() or len(value) > MOST_DEADLINE_DIGITS or int(value) == 0:
+        raise BadRequest("X-Deadline-Ms is a whole number of milliseconds from 1, for example 500.")
+    return int(value) / 1000
+
+
+def _preferred_wait_s(value: bytes) -> float:
+    """Read RFC 7240's `Prefer: wait=SECONDS`; other preferences, and what can't be read, are ignored as it demands."""
+    found = PREFERRED_WAIT.search(value)
+    return float(found[1]) if found else 0.0
 
 
 async def _read_body(receive: Receive, length: int, limit: int) -> bytes:

@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
-from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError, ServiceError
+from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError, ServiceError, wire_code
+from servelite.core.function import Description
 from servelite.runtime.engine import Engine
 
 PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
@@ -27,20 +28,21 @@ def pages(engine: Engine) -> Starlette:
         return Response(_playground(), media_type="text/html", headers={"Content-Security-Policy": PLAYGROUND_POLICY})
 
     async def functions(_: Request) -> Response:
-        return _json({"functions": [_listed(engine, name) for name in sorted(engine.pools)]})
+        return _json({"functions": [_listed(one) for one in engine.described()]})
 
     async def function(request: Request) -> Response:
         return _json(engine.describe(request.path_params["name"]).to_dict())
 
     async def openapi_json(_: Request) -> Response:
-        return _json(openapi([engine.describe(name) for name in sorted(engine.pools)]))
+        return _json(openapi(engine.described()))
 
     async def livez(_: Request) -> Response:
         return _json({"status": "alive"})
 
     async def readyz(_: Request) -> Response:
         unready = engine.unready()
-        return _json({"status": "unready" if unready else "ready", "unready": unready}, status=503 if unready else 200)
+        told = {name: error and wire_code(error) for name, error in unready.items()}
+        return _json({"status": "unready" if unready else "ready", "unready": told}, status=503 if unready else 200)
 
     async def metrics(_: Request) -> Response:
         from servelite.adapters.metrics import MEDIA_TYPE as PROMETHEUS
@@ -70,9 +72,8 @@ def pages(engine: Engine) -> Starlette:
     )
 
 
-def _listed(engine: Engine, name: str) -> dict[str, Any]:
-    described = engine.describe(name)
-    return {"name": name, "summary": described.summary, "limits": described.to_dict()["limits"], "url": f"/functions/{name}"}
+def _listed(one: Description) -> dict[str, Any]:
+    return {"name": one.name, "summary": one.summary, "limits": one.to_dict()["limits"], "url": f"/functions/{one.name}"}
 
 
 def _json(data: Any, status: int = 200) -> Response:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from servelite.core.call import BatchReply, Call
+from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
 
 
@@ -22,12 +23,30 @@ class Worker(Protocol):
         """Whether it may answer another batch."""
         ...
 
+    @property
+    def pid(self) -> int:
+        """The process it lives in, 0 before its start."""
+        ...
+
     async def start(self) -> Description:
         """Load the function; DefinitionError where it can't be loaded."""
         ...
 
     async def run(self, calls: Sequence[Call]) -> BatchReply:
-        """Answer a batch; WorkerDied or TimedOut where the worker ended instead, and must be started anew."""
+        """Answer a batch.
+
+        Raises:
+            WorkerDied, TimedOut: the worker ended instead.
+            ServeliteError: it was killed with this error.
+        """
+        ...
+
+    def memory_kib(self, suspicious_kib: int) -> int:
+        """Return the memory of its process and of those that it started; measured more exactly if above `suspicious_kib`."""
+        ...
+
+    def kill(self, error: ServeliteError) -> None:
+        """End it in the middle of whatever it does; what it was asked fails with this error."""
         ...
 
     async def stop(self) -> None:

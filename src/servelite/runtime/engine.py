@@ -1,19 +1,25 @@
 """The one road every call takes, whatever door it came through: find, admit, read, run, meter, answer."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from servelite.core.call import Answer, Call, call_id
-from servelite.core.errors import FunctionNotFound, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
+from servelite.core.errors import DefinitionError, FunctionNotFound, PayloadTooLarge, ServeliteError, ShuttingDown, UnsupportedMediaType
 from servelite.core.function import Description
 from servelite.core.ports import Ledger
+from servelite.runtime.machine import Memory
 from servelite.runtime.pool import Pool
 
 MIB = 1024 * 1024
 
+LOOK_EVERY_S = 0.1
+"""How often workers are looked at: a process that fills memory at 4 GB/s is over its limit by 400 MB when it is found."""
 
 STARTS_AT_ONCE = 4
 """Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
+
+logger = logging.getLogger("servelite.engine")
 
 
 class Engine:
@@ -23,6 +29,7 @@ class Engine:
         self,
         pools: Mapping[str, Pool],
         ledger: Ledger,
+        memory: Memory,
         *,
         now_s: Callable[[], float],
         random_bits: Callable[[int], int],
@@ -31,6 +38,8 @@ class Engine:
         self.pools = pools
         self.max_body_bytes = max_body_bytes
         self._ledger = ledger
+        self._memory = memory
+        self._watch: asyncio.Task[None] | None = None
         self._now_s = now_s
         self._random_bits = random_bits
         self._running = 0
@@ -38,20 +47,29 @@ class Engine:
         self._drained = asyncio.Event()
 
     async def start(self) -> None:
-        """Start a worker for each function, STARTS_AT_ONCE at the same time.
+        """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
+
+        A function that can't be started is told in the log and tried again; others go on.
 
         Raises:
-            DefinitionError: a function can't be loaded.
+            DefinitionError: no function can be loaded.
         """
         turn = asyncio.Semaphore(STARTS_AT_ONCE)
 
-        async def start(pool: Pool) -> None:
+        async def start(pool: Pool) -> ServeliteError | None:
             async with turn:
-                await pool.start()
+                try:
+                    await pool.start()
+                except ServeliteError as error:
+                    return error
+            return None
 
-        for outcome in await asyncio.gather(*map(start, self.pools.values()), return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        failed = [error for error in await asyncio.gather(*map(start, self.pools.values())) if error is not None]
+        if len(failed) == len(self.pools) and all(isinstance(error, DefinitionError) for error in failed):
+            raise DefinitionError("\n".join(error.detail for error in failed))
+        for error in failed:
+            logger.error("not every function is served: %s", error.detail)
+        self._watch = asyncio.create_task(self._look_around())
 
     async def call(self, call: Call, read_body: Callable[[], Awaitable[bytes]] | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted.
@@ -66,7 +84,8 @@ class Engine:
         pool = self._find(call.function)
         if self._is_draining:
             raise ShuttingDown(f"The server is ending; {call.function} was not run. Try again.")
-        _admit(pool.description, call)
+        _check_media_type(pool.description, call)
+        pool.admit(call)
         self._running += 1
         try:
             if read_body is not None:
@@ -87,14 +106,27 @@ class Engine:
         """Return what may be known of a function; FunctionNotFound where there is none."""
         return self._find(name).description
 
-    def unready(self) -> list[str]:
-        """Return the functions that can't be called at the moment: without a worker, or all while draining."""
-        return [name for name, pool in self.pools.items() if self._is_draining or not pool.is_ready]
+    def described(self) -> list[Description]:
+        """Return what may be known of each function that could be loaded, by name."""
+        known = [pool.workers.description for pool in self.pools.values()]
+        return sorted(filter(None, known), key=lambda one: one.name)
+
+    def unready(self) -> dict[str, ServeliteError | None]:
+        """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
+        return {name: pool.workers.error for name, pool in self.pools.items() if self._is_draining or not pool.is_ready}
 
     @property
     def longest_s(self) -> float:
         """The largest time limit of the functions that are served."""
-        return max(pool.description.limits.timeout_s for pool in self.pools.values())
+        return max(pool.workers.limits.timeout_s for pool in self.pools.values())
+
+    async def reload(self, name: str) -> None:
+        """Serve what a function's folder holds now; where that can't be loaded, the old version goes on.
+
+        Raises:
+            ServeliteError: the folder holds nothing that can be served.
+        """
+        await self._find(name).workers.reload()
 
     async def drain(self) -> None:
         """Refuse new calls, and wait until those that run are answered."""
@@ -104,10 +136,19 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
+        if self._watch is not None:
+            self._watch.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
         finally:
             self._ledger.close()
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for pool in self.pools.values():
+                pool.look()
+            self._memory.look()
 
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)
@@ -121,7 +162,7 @@ def too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body is longer than {limit:,} bytes. Send less, or have the server started with a larger --max-body.")
 
 
-def _admit(function: Description, call: Call) -> None:
+def _check_media_type(function: Description, call: Call) -> None:
     if not function.accepts(call.media_type):
         raise UnsupportedMediaType(f"{function.name} does not take '{call.media_type}'. Send Content-Type: {' or '.join(function.takes)}.")
     if not call.media_type:

@@ -1,242 +1,191 @@
-"""The workers of one function, and the calls that wait for them.
-
-There is no batching timer: a worker that becomes free takes everything that waits, up to `max_batch`.
-Under load batches form by themselves; a lone call never waits for company.
-
-A worker that dies takes its batch with it. Nobody knows which call was at fault, so each is run again
-alone; one that was alone is answered with the error, or run once more if its worker was killed from outside.
-"""
+"""The calls of one function: admitted or refused, queued, answered; its workers grow with what waits."""
 
 import asyncio
-import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from servelite.core.call import Answer, BatchReply, Call, Outcome
-from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ShuttingDown, WorkerDied, WorkerKilled
+from servelite.core.call import Answer, Call
+from servelite.core.errors import Cancelled, ServeliteError
 from servelite.core.function import Description
 from servelite.core.ports import Worker
-from servelite.runtime.metering import Meter, Wait
+from servelite.runtime.dispatcher import Dispatcher
+from servelite.runtime.forecast import Forecast
+from servelite.runtime.lane import Lane
+from servelite.runtime.machine import Machine
+from servelite.runtime.metering import Meter
+from servelite.runtime.refusals import no_worker, not_run, queue_full, refuse, too_late, would_wait
 from servelite.runtime.statistics import Statistics
+from servelite.runtime.waiting import FOREVER, Queue, Waiting
+from servelite.runtime.workers import Workers
 
-BATCH_BYTES = 32 * 1024 * 1024
-"""Bodies of one batch, together; an eighth of the largest frame. One larger body still goes, alone."""
+QUEUE_LIMIT = 2000
+"""Calls of one function that may wait, whatever the forecast says: some 10 KB each with a small body."""
 
-RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between attempts to start a worker again; the last one repeats."""
-
-logger = logging.getLogger("servelite.pool")
-
-
-@dataclass(slots=True)
-class _Waiting:
-    call: Call
-    answer: asyncio.Future[Answer]
-    arrived_us: int
-    alone: bool = False
+GROW_WAIT_US = 50_000
+"""A wait that is worth another worker: half of what the smallest one takes to start."""
 
 
-@dataclass(slots=True)
-class _Life:
-    """A worker, the time its start took from and to, and the code of its end."""
-
-    worker: Worker
-    started_us: int
-    ready_us: int
-    end: str = WorkerDied.code
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pool:
-    """Answers the calls of one function; `new_worker` makes a worker that is not started yet."""
+    """Answers the calls of one function; `new_worker` makes a worker with so many threads, not started yet."""
 
     name: str
-    new_worker: Callable[[], Worker]
+    new_worker: Callable[[int], Worker]
     meter: Meter
     now_us: Callable[[], int]
+    machine: Machine
     statistics: Statistics = field(default_factory=Statistics)
-    description: Description = field(init=False)
-    _queue: deque[_Waiting] = field(default_factory=deque)
-    _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
+    workers: Workers = field(init=False)
+    _forecast: Forecast = field(default_factory=Forecast)
+    _queue: Queue = field(default_factory=Queue)
+    _dispatcher: Dispatcher = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
-    _life: _Life | None = None
     _is_stopped: bool = False
-    _driver: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        parts = self.now_us, self.machine, self.statistics, self._forecast
+        self.workers = Workers(self.name, self.new_worker, self._feed, self._despair, *parts)
+        seen = self.statistics, self._forecast
+        self._dispatcher = Dispatcher(self.name, self._queue, self.workers, self.meter, self.now_us, self.machine.cores, *seen)
 
     async def start(self) -> None:
-        """Start the first worker.
+        """Start the first worker; see `Workers.start`."""
+        self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
+        await self.workers.start()
+
+    @property
+    def description(self) -> Description:
+        """What may be known of the function; NoWorker where no worker could be started yet to tell."""
+        if self.workers.description is None:
+            raise no_worker(self.name)
+        return self.workers.description
+
+    def admit(self, call: Call) -> None:
+        """Refuse a call that would wait for too long, before its body is read.
 
         Raises:
-            DefinitionError: the function can't be loaded.
-            WorkerDied: the worker ended while it loaded the function.
+            Overloaded: the queue is full, or the wait would be longer than its caller's patience.
+            NoWorker: there is no worker, and the last start of one failed.
         """
-        self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
-        life = await self._start_worker()
-        self._driver = asyncio.create_task(self._drive(life), name=f"pool {self.name}")
-        self._driver.add_done_callback(self._log_failure)
+        if self.workers.is_hopeless:
+            raise self._counted(no_worker(self.name))
+        if self._queue.length >= QUEUE_LIMIT:
+            raise self._counted(queue_full(self.name, QUEUE_LIMIT))
+        if self._dispatcher.has_resting and not self._queue.length:
+            return
+        patience_us = self._patience_us(call)
+        if self._wait_us(1) <= patience_us and self.workers.ready:
+            return
+        self._refuse_beyond(patience_us, call)
 
     async def answer(self, call: Call) -> Answer:
         """Wait for a worker and return its answer, an error among them.
 
         Raises:
             ServiceError: the call could not be run or recorded.
+            Overloaded: it has waited too long.
         """
         if self._is_stopped:
-            raise _not_run(self.name)
-        waiting = _Waiting(call, self._loop.create_future(), self.now_us())
-        self._queue.append(waiting)
-        self._wake()
-        return await waiting.answer
+            raise not_run(self.name)
+        now_us = self.now_us()
+        until_us = now_us + self._patience_us(call) if call.patience_s or self.workers.ready else FOREVER
+        waiting = Waiting(call, self._loop.create_future(), now_us, until_us)
+        self._queue.add(waiting)
+        if self._dispatcher.has_resting:
+            self._dispatcher.wake()
+        else:
+            self._grow()
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:
+            if waiting.answer.cancelled():  # its client is gone
+                self._give_up(waiting)
+            raise
+
+    def look(self) -> None:
+        """Look around, several times a second: who has waited too long, who is not waited for, who has nothing to do."""
+        now_us = self.now_us()
+        if self._queue.length:
+            refuse(self._queue.take_late(now_us), too_late(self.name), self.statistics)
+            if now_us - self._queue.oldest_us() > GROW_WAIT_US and all(lane.ready_us for lane in self.workers.lanes):
+                self._grow_by_one()
+        for lane in self.workers.lanes:
+            if lane.left_us < FOREVER:
+                self._cancel_if_cheaper(lane)
+        self.workers.end_idle()
+        self.workers.look()
 
     async def stop(self) -> None:
         """End the workers; what still runs or waits is refused."""
         self._is_stopped = True
-        if self._driver is not None:
-            self._driver.cancel()
-            await asyncio.gather(self._driver, return_exceptions=True)
+        await self.workers.stop()
+        refuse(self._queue.take_all(), not_run(self.name), self.statistics)
 
     @property
     def is_ready(self) -> bool:
-        """Whether a worker lives."""
-        return self._life is not None and self._life.worker.is_alive
+        """Whether a call would find a worker, one that is started for it among them."""
+        return self.workers.ready > 0 or (self.workers.description is not None and self.workers.error is None)
 
     @property
     def queue_length(self) -> int:
         """Calls that wait for a worker."""
-        return len(self._queue)
+        return self._queue.length
 
-    async def _drive(self, life: _Life) -> None:
-        """Feed one worker, and its successors, for as long as the pool lives."""
-        try:
-            while True:
-                await self._until_called(life)
-                if not life.worker.is_alive:
-                    self.statistics.worker_ends[life.end] += 1
-                    await life.worker.stop()
-                    life = await self._restart_worker()
-                elif batch := self._take():
-                    await self._run(life, batch)
-        finally:  # however it ends, nobody waits for ever
-            self._is_stopped = True
-            self._refuse_all(_not_run(self.name))
-            await life.worker.stop()
+    # clients that leave
 
-    def _log_failure(self, driver: asyncio.Task[None]) -> None:
-        if not driver.cancelled() and (error := driver.exception()):
-            logger.critical("%s serves no more calls, by a fault of servelite", self.name, exc_info=error)
-
-    async def _run(self, life: _Life, batch: list[_Waiting]) -> None:
-        taken_us = self.now_us()
-        for waiting in batch:
-            waiting.call.deadline_s = taken_us / 1e6 + self.description.limits.timeout_s
-        try:
-            reply = await life.worker.run([waiting.call for waiting in batch])
-        except FunctionError as error:
-            self._bury(batch, error, life, taken_us)
-        except ServeliteError as error:
-            self._refuse(batch, error)
-        except asyncio.CancelledError:
-            self._refuse(batch, _not_run(self.name))
-            raise
-        else:
-            self._answer(batch, reply, life, taken_us)
-
-    def _answer(self, batch: list[_Waiting], reply: BatchReply, life: _Life, taken_us: int) -> None:
-        waits = [_wait(waiting.arrived_us, taken_us, life) for waiting in batch]
-        try:
-            answers = self.meter.settle([waiting.call for waiting in batch], waits, reply, self.description.gives)
-        except ServeliteError as error:
-            self._refuse(batch, error)
+    def _give_up(self, waiting: Waiting) -> None:
+        """Leave out a call that waits; end one that runs, if that is cheaper than to let it."""
+        if not waiting.is_taken:
+            self._queue.forget(waiting)
             return
-        self.statistics.saw(answers, reply.compute_us, reply.cpu_us)
-        for waiting, answer in zip(batch, answers, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
+        for lane in self.workers.lanes:
+            if waiting in lane.batch and all(one.answer.done() for one in lane.batch):
+                lane.left_us = self.now_us()
+                self._cancel_if_cheaper(lane)
 
-    def _bury(self, batch: list[_Waiting], error: FunctionError, life: _Life, taken_us: int) -> None:
-        """Answer a call whose worker died under it, or send the batch back to the queue's head, each call alone."""
-        life.end = error.code
-        logger.warning("%s Calls in its batch: %d.", error.detail, len(batch))
-        if len(batch) == 1 and (batch[0].alone or not isinstance(error, WorkerKilled)):
-            spent = BatchReply([Outcome(error=error)], compute_us=self.now_us() - taken_us, cpu_us=0, peak_kib=0)
-            self._answer(batch, spent, life, taken_us)
+    def _cancel_if_cheaper(self, lane: Lane) -> None:
+        now_us = self.now_us()
+        if self._forecast.is_dearer_than_a_start(now_us - lane.taken_us, now_us - lane.left_us):
+            lane.worker.kill(Cancelled(f"The client left, and the run of {self.name} was stopped."))
+
+    # waits
+
+    @property
+    def _max_batch(self) -> int:
+        return self.workers.limits.max_batch
+
+    def _patience_us(self, call: Call) -> int:
+        return int((call.patience_s or self.workers.limits.timeout_s) * 1e6)
+
+    def _wait_us(self, workers: int) -> float:
+        return self._forecast.wait_us(self._queue.length, self._max_batch, workers)
+
+    def _refuse_beyond(self, patience_us: float, call: Call) -> None:
+        """Refuse a call that even all workers together would keep waiting; a function that sleeps wakes for the next."""
+        is_cold = not self.workers.ready
+        wait_us = self._wait_us(self.workers.staying) + self._forecast.init_us * is_cold
+        if wait_us > patience_us and (call.patience_s or not is_cold):
+            self._grow()
+            raise self._counted(would_wait(self.name, wait_us, patience_us))
+
+    def _grow(self) -> None:
+        """Start a worker where there is none, or where the wait is worth one and a core is free for it."""
+        if self.workers.staying and (self._wait_us(1) <= GROW_WAIT_US or self._wait_us(self.workers.staying) <= GROW_WAIT_US):
             return
-        for waiting in reversed(batch):
-            waiting.alone = True
-            self._queue.appendleft(waiting)
+        self._grow_by_one()
 
-    async def _until_called(self, life: _Life) -> None:
-        """Wait for a call, or for the worker's end: its successor is started before anybody asks for it."""
-        while not self._queue and life.worker.is_alive:
-            idle: asyncio.Future[None] = self._loop.create_future()
-            self._idle.append(idle)
-            await idle
+    def _grow_by_one(self) -> None:
+        if not self.workers.staying or self.machine.cores.has_one_for(self.workers.most):
+            self.workers.grow()
 
-    def _take(self) -> list[_Waiting]:
-        """Take from the queue what fits in one batch, leaving out calls that nobody waits for any more."""
-        batch: list[_Waiting] = []
-        size, most = 0, self.description.limits.max_batch
-        while self._queue and len(batch) < most:
-            waiting = self._queue[0]
-            size += len(waiting.call.body)
-            if batch and (waiting.alone or batch[0].alone or size > BATCH_BYTES):
-                break
-            self._queue.popleft()
-            if not waiting.answer.done():
-                batch.append(waiting)
-        return batch
+    # what the workers need of their pool
 
-    def _wake(self) -> None:
-        while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
-                return
+    async def _feed(self, lane: Lane) -> None:
+        await self._dispatcher.feed(lane)
 
-    async def _start_worker(self) -> _Life:
-        started_us = self.now_us()
-        worker = self.new_worker()
-        worker.on_end = self._wake
-        try:
-            self.description = await worker.start()
-        except BaseException:
-            await worker.stop()
-            raise
-        self.statistics.worker_starts += 1
-        self._life = _Life(worker, started_us, self.now_us())
-        return self._life
+    def _despair(self) -> None:
+        refuse(self._queue.take_all(), no_worker(self.name), self.statistics)
 
-    async def _restart_worker(self) -> _Life:
-        """Start a worker again and again until one is ready; meanwhile the calls that wait are told."""
-        attempt = 0
-        while True:
-            try:
-                return await self._start_worker()
-            except ServeliteError as error:
-                logger.error("%s can't be started again: %s", self.name, error.detail)
-                self._refuse_all(NoWorker(f"{self.name} has no worker: it could not be started again. The server's log says why."))
-            await asyncio.sleep(RESTART_PAUSES_S[min(attempt, len(RESTART_PAUSES_S) - 1)])
-            attempt += 1
-
-    def _refuse_all(self, error: ServeliteError) -> None:
-        waiting, self._queue = list(self._queue), deque()
-        self._refuse(waiting, error)
-
-    def _refuse(self, batch: list[_Waiting], error: ServeliteError) -> None:
-        self.statistics.calls[error.code] += len(batch)
-        for waiting in batch:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(type(error)(error.detail))  # one each: a raised exception grows a traceback
-
-
-def _not_run(name: str) -> ShuttingDown:
-    return ShuttingDown(f"The server is ending; {name} was not run.")
-
-
-def _wait(arrived_us: int, taken_us: int, life: _Life) -> Wait:
-    """Split the wait of one call into what its worker's start took and what is left."""
-    if arrived_us >= life.ready_us:
-        return Wait(taken_us - arrived_us, 0)
-    init_us = life.ready_us - max(arrived_us, life.started_us)
-    return Wait(taken_us - arrived_us - init_us, init_us)
+    def _counted(self, error: ServeliteError) -> ServeliteError:
+        self.statistics.calls[error.code] += 1
+        return error

@@ -34,7 +34,7 @@ class Statistics:
     """Counters of one function."""
 
     calls: Counter[str] = field(default_factory=Counter)
-    worker_starts: int = 0
+    start_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))
     worker_ends: Counter[str] = field(default_factory=Counter)
     cold_calls: int = 0
     compute_us: int = 0
@@ -42,6 +42,10 @@ class Statistics:
     queue_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))
     compute_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))
     batch: Histogram = field(default_factory=lambda: Histogram((1, 2, 4, 8, 16, 32, 64, 128)))
+
+    def started(self, took_us: int) -> None:
+        """Count the start of a worker."""
+        self.start_s.observe(took_us / 1e6)
 
     def saw(self, answers: Sequence[Answer], compute_us: int, cpu_us: int) -> None:
         """Count a batch and its answers; `compute_us` and `cpu_us` are the whole batch's."""

@@ -3,20 +3,18 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import cast
 
 from servelite.core import frames
 from servelite.core.call import BatchReply, Call
-from servelite.core.errors import DefinitionError, FrameError, FunctionError, NoWorker, TimedOut, WorkerDied, WorkerKilled
-from servelite.core.frames import FrameReader, Kind
+from servelite.core.errors import DefinitionError, FrameError, NoWorker, ServeliteError, TimedOut, WorkerDied, WorkerKilled
+from servelite.core.frames import Kind
 from servelite.core.function import Description
-
-logger = logging.getLogger("servelite.worker")
+from servelite.runtime.link import Link
+from servelite.runtime.memory import memory_kib
 
 EXIT_GRACE_S = 0.1
 """A worker whose socket closed is gone within this time, or is killed."""
@@ -40,15 +38,20 @@ class WorkerProcess:
         self._environment = environment
         self._function = function
         self.on_end: Callable[[], None] = lambda: None
-        self._link = _Link(self._ended)
+        self._link = Link(self._ended)
         self._process: asyncio.subprocess.Process | None = None
         self._timeout_s = float("inf")
-        self._is_late = False
+        self._verdict: ServeliteError | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process, 0 before its start."""
+        return self._process.pid if self._process else 0
 
     @property
     def is_alive(self) -> bool:
         """Whether the process is connected; it may just be dying."""
-        return not self._link.is_lost
+        return not self._link.is_lost and self._verdict is None
 
     async def start(self) -> Description:
         """Start the process and wait until it is ready.
@@ -63,7 +66,7 @@ class WorkerProcess:
         except OSError as error:  # no processes, memory or file descriptors left
             raise NoWorker(f"No worker of {self._function} can be started: {error.strerror}. Try again later.") from error
         self._watch = asyncio.create_task(self._hang_up_when_gone())
-        limit = self._loop.call_later(START_LIMIT_S, self._kill)
+        limit = self._loop.call_later(START_LIMIT_S, self.kill, TimedOut(f"{self._function} was not ready after {START_LIMIT_S:g} s."))
         try:
             kind, payloads = await self._answer(self._link.first())
         finally:
@@ -102,8 +105,8 @@ class WorkerProcess:
         Raises:
             TimedOut: the batch ran past `timeout_s`; the process was killed.
             WorkerDied: the process ended by itself.
+            ServeliteError: it was killed with this error.
         """
-        self._is_late = False
         timer = self._loop.call_later(self._timeout_s, self._expire)
         try:
             _, payloads = await self._answer(self._link.exchange(frames.pack_batch(calls)))
@@ -118,6 +121,17 @@ class WorkerProcess:
             self._kill()
             raise WorkerDied(f"The worker of {self._function} was ended: {error.detail}") from error
 
+    def memory_kib(self, suspicious_kib: int) -> int:
+        """Return the memory of the process and those that it started; see `memory.memory_kib`."""
+        return memory_kib(self.pid, suspicious_kib) if self.pid and self.is_alive else 0
+
+    def kill(self, error: ServeliteError) -> None:
+        """Kill the process and what it started; what it was asked fails with this error."""
+        if self._verdict is None:
+            self._verdict = error
+        self._kill()
+        self._link.close()
+
     async def stop(self) -> None:
         """Hang up, and wait until the process is gone; one that stays is killed."""
         self._link.close()
@@ -127,7 +141,8 @@ class WorkerProcess:
         try:
             return await asked
         except ConnectionError as error:
-            await self._gone(EXIT_GRACE_S)
+            if self._verdict is None:  # a caller need not wait until all memory of a killed process is given back
+                await self._gone(EXIT_GRACE_S)
             raise self._death() from error
 
     async def _gone(self, grace_s: float) -> None:
@@ -140,9 +155,11 @@ class WorkerProcess:
             await self._process.wait()
 
     async def _hang_up_when_gone(self) -> None:
-        """End the link with the process: a child that it left behind may hold the socket open."""
-        if self._process is not None:
-            await self._process.wait()
+        """End the link and all that the process started with it: a child that it left behind may hold the socket open."""
+        assert self._process is not None
+        await self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.sleep(EXIT_GRACE_S)  # what it sent last may still be read
         self._link.close()
 
@@ -155,8 +172,7 @@ class WorkerProcess:
 
     def _kill_late(self, question: int) -> None:
         if self._link.is_waiting and self._link.questions == question:
-            self._is_late = True
-            self._kill()
+            self.kill(TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped."))
 
     def _kill(self) -> None:
         """Kill the process and what it started; it leads a session of its own."""
@@ -164,9 +180,9 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _death(self) -> FunctionError:
-        if self._is_late:
-            return TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped.")
+    def _death(self) -> ServeliteError:
+        if self._verdict is not None:
+            return self._verdict
         code = self._process.returncode if self._process else None
         kind = WorkerKilled if code == -signal.SIGKILL else WorkerDied
         return kind(f"The worker of {self._function} {_ending(code)}.")
@@ -179,64 +195,3 @@ def _ending(code: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"was ended by {signal.Signals(-code).name}"
     return f"was ended by signal {-code}"
-
-
-class _Link(asyncio.Protocol):
-    """The gateway's end of the socket pair: one question at a time, each answered by one frame, or by parts and a last one."""
-
-    def __init__(self, on_lost: Callable[[], None]) -> None:
-        self.is_lost = False
-        self.questions = 0
-        self._on_lost = on_lost
-        self._reader = FrameReader()
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[tuple[Kind, list[bytes]]] | None = None
-        self._payloads: list[bytes] = []
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether an answer is awaited."""
-        return self._answer is not None and not self._answer.done()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._answer = self._loop.create_future()  # the worker speaks first, perhaps before anybody listens
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not a subclass
-
-    async def first(self) -> tuple[Kind, list[bytes]]:
-        """Return what the worker says of itself; ConnectionError where it ended without a word."""
-        if self._answer is None:
-            raise ConnectionError
-        return await self._answer
-
-    async def exchange(self, sent: bytes) -> tuple[Kind, list[bytes]]:
-        """Send bytes and return the answer's kind and payloads; ConnectionError where the other side is gone."""
-        if self.is_lost or self._transport is None:
-            raise ConnectionError
-        self.questions += 1
-        self._payloads = []
-        self._answer = self._loop.create_future()
-        self._transport.write(sent)
-        return await self._answer
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for kind, payload in self._reader.feed(data):
-                if self._answer is None or self._answer.done():
-                    raise FrameError("It sent a frame that nobody asked for.")
-                self._payloads.append(payload)
-                if kind is not Kind.PART:
-                    self._answer.set_result((kind, self._payloads))
-        except FrameError as error:
-            logger.error("a worker is ended: %s", error.detail)
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError())
-        self._on_lost()
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()

@@ -1,9 +1,11 @@
 """A worker in this very process: for one call from the command line, a notebook, a test, or AWS Lambda."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from servelite.core.call import BatchReply, Call
+from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
 from servelite.worker.description import describe
 from servelite.worker.loader import load
@@ -17,6 +19,7 @@ class InlineWorker:
         self._folder = folder
 
     is_alive = True
+    pid = os.getpid()
     on_end = staticmethod(lambda: None)  # it never ends by itself
 
     async def start(self) -> Description:
@@ -28,6 +31,13 @@ class InlineWorker:
     async def run(self, calls: Sequence[Call]) -> BatchReply:
         """Answer a batch; blocks the event loop meanwhile."""
         return self._runner.run(calls)
+
+    def memory_kib(self, suspicious_kib: int) -> int:
+        """Return 0: this process is not the worker's alone."""
+        return 0
+
+    def kill(self, error: ServeliteError) -> None:
+        """Do nothing: it can't be ended without this process."""
 
     async def stop(self) -> None:
         """Do nothing: it ends with this process."""

@@ -1,0 +1,149 @@
+"""Hands the calls that wait to the workers that are free, and what comes back to the callers.
+
+There is no batching timer: a worker that becomes free takes everything that waits, up to `max_batch`.
+Under load batches form by themselves; a lone call never waits for company.
+
+A worker that dies takes its batch with it. Nobody knows which call was at fault, so each is run again
+alone; one that was alone is answered with the error, or run once more if its worker was killed from outside.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from servelite.core.call import BatchReply, Outcome
+from servelite.core.errors import Cancelled, FunctionError, ServeliteError, WorkerKilled
+from servelite.runtime.forecast import Forecast
+from servelite.runtime.lane import SETTLING_BATCHES, Lane
+from servelite.runtime.machine import Cores
+from servelite.runtime.metering import Meter
+from servelite.runtime.refusals import not_run, refuse, too_late
+from servelite.runtime.statistics import Statistics
+from servelite.runtime.waiting import FOREVER, Queue, Waiting
+from servelite.runtime.workers import Workers
+
+logger = logging.getLogger("servelite.dispatcher")
+
+
+@dataclass(slots=True, eq=False)
+class Dispatcher:
+    """Feeds the workers of one function from its queue."""
+
+    name: str
+    queue: Queue
+    workers: Workers
+    meter: Meter
+    now_us: Callable[[], int]
+    cores: Cores
+    statistics: Statistics
+    forecast: Forecast
+    _resting: list[Lane] = field(default_factory=list)
+    _roused: int = 0
+    _busy: int = 0
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether a worker has nothing to do."""
+        return bool(self._resting)
+
+    def wake(self) -> None:
+        """Have as many workers look at the queue as it has batches, if there are workers and cores for them."""
+        limits = self.workers.limits
+        while self._resting and self.queue.length > self._roused * limits.max_batch:
+            if not self.cores.take(self, self._busy, self.workers.most):
+                return
+            lane = self._resting.pop()
+            lane.has_core = True
+            self._busy += 1
+            self._roused += 1
+            lane.rouse()
+
+    async def feed(self, lane: Lane) -> None:
+        """Hand a worker batch after batch until it has to go."""
+        try:
+            while lane.is_fit:
+                if not self.queue.length or not self._has_core(lane):
+                    await self._rest(lane)
+                    continue
+                batch, late = self.queue.take(lane.description.limits.max_batch, self.now_us())
+                if late:
+                    refuse(late, too_late(self.name), self.statistics)
+                if batch:
+                    await self._run(lane, batch)
+        finally:
+            self._give_core_back(lane)
+            self.wake()
+
+    async def _rest(self, lane: Lane) -> None:
+        self._give_core_back(lane)
+        lane.idle_since_us = self.now_us()
+        self._resting.append(lane)
+        try:
+            await lane.rest()
+        finally:
+            if lane.has_core:
+                self._roused -= 1
+            else:
+                self._resting.remove(lane)
+
+    def _has_core(self, lane: Lane) -> bool:
+        if lane.has_core:
+            return self.cores.may_stay(self._busy, self.workers.most)
+        lane.has_core = self.cores.take(self, self._busy, self.workers.most)
+        self._busy += lane.has_core
+        return lane.has_core
+
+    def _give_core_back(self, lane: Lane) -> None:
+        if lane.has_core:
+            lane.has_core = False
+            self._busy -= 1
+            self.cores.give_back()
+
+    async def _run(self, lane: Lane, batch: list[Waiting]) -> None:
+        lane.batch, lane.taken_us = batch, self.now_us()
+        for waiting in batch:
+            waiting.call.deadline_s = lane.taken_us / 1e6 + lane.description.limits.timeout_s
+        try:
+            reply = await lane.worker.run([waiting.call for waiting in batch])
+            self._answer(lane, batch, reply)
+            self._learn(lane, reply)
+        except (FunctionError, Cancelled) as error:
+            self._bury(lane, batch, error)
+        except ServeliteError as error:
+            refuse(batch, error, self.statistics)
+        except BaseException:  # the server's end, or a fault of its own: nobody may wait for ever
+            refuse(batch, not_run(self.name), self.statistics)
+            raise
+        finally:
+            lane.batch, lane.left_us = [], FOREVER
+
+    def _answer(self, lane: Lane, batch: list[Waiting], reply: BatchReply) -> None:
+        waits = [lane.wait(waiting.arrived_us) for waiting in batch]
+        try:
+            answers = self.meter.settle([waiting.call for waiting in batch], waits, reply, lane.description.gives)
+        except ServeliteError as error:
+            refuse(batch, error, self.statistics)
+            return
+        self.statistics.saw(answers, reply.compute_us, reply.cpu_us)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+
+    def _learn(self, lane: Lane, reply: BatchReply) -> None:
+        self.forecast.saw_batch(reply.compute_us)
+        lane.batches += 1
+        if reply.peak_kib > lane.recycle_kib or lane.batches <= SETTLING_BATCHES:
+            self.workers.look_after_batch(lane)
+
+    def _bury(self, lane: Lane, batch: list[Waiting], error: ServeliteError) -> None:
+        """Answer a call whose worker ended under it, or send the batch back to the queue's head, each call alone."""
+        lane.end = error.code
+        logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra={"calls": [one.call.id for one in batch]})
+        is_known = len(batch) == 1 and (batch[0].ends or not isinstance(error, WorkerKilled))
+        if is_known or isinstance(error, Cancelled):
+            outcomes = [Outcome(error=error)] * len(batch)
+            self._answer(lane, batch, BatchReply(outcomes, self.now_us() - lane.taken_us, cpu_us=0, peak_kib=lane.memory_kib))
+            return
+        for waiting in batch:
+            waiting.ends += 1
+        self.queue.add_again(batch)

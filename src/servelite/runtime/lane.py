@@ -1,0 +1,102 @@
+"""One worker as its pool sees it: whether it starts, rests, is busy or leaves, and since when."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from servelite.core.errors import WorkerDied
+from servelite.core.function import Description
+from servelite.core.ports import Worker
+from servelite.runtime.metering import Wait
+from servelite.runtime.waiting import FOREVER, Waiting
+
+SETTLING_BATCHES = 5
+"""What a worker holds after its first batches is its size: many load something with the first call."""
+
+RECYCLE_SHARE = 0.7
+"""Of the memory between a worker's size and its limit: grown beyond, it is replaced between calls."""
+
+FULL_SHARE = 0.9
+"""Of the limit: grown beyond, a worker takes no more calls, whether its successor is ready or not."""
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A worker; times on the monotonic clock, µs.
+
+    limit_kib    memory at which it is killed
+    recycle_kib  memory at which its successor is started
+    ready_us     when its start ended; 0 before
+    has_core     whether it counts as busy, see `Cores`
+    batch        the calls that it runs
+    taken_us     when it took them
+    left_us      when the last of their callers left; FOREVER while one waits
+    memory_kib   its memory when it was last looked at, at `looked_us`
+    leaves_for   why it takes no more calls, a word for the metrics; "" while it does
+    end          the word for its end
+    """
+
+    worker: Worker
+    threads: int
+    started_us: int
+    limit_kib: int
+    recycle_kib: int = FOREVER
+    description: Description = field(init=False)
+    ready_us: int = 0
+    idle_since_us: int = 0
+    has_core: bool = False
+    batch: list[Waiting] = field(default_factory=list)
+    batches: int = 0
+    taken_us: int = 0
+    left_us: int = FOREVER
+    memory_kib: int = 0
+    looked_us: int = 0
+    is_being_replaced: bool = False
+    leaves_for: str = ""
+    end: str = WorkerDied.code
+    _alarm: asyncio.Future[None] | None = None
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it may take another batch."""
+        return not self.leaves_for and self.worker.is_alive
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has so little memory left that it should take no more calls."""
+        return self.recycle_kib < FULL_SHARE * self.limit_kib < self.memory_kib
+
+    @property
+    def state(self) -> str:
+        """A word for the metrics."""
+        if not self.ready_us:
+            return "starting"
+        if not self.is_fit:
+            return "leaving"
+        return "busy" if self.has_core else "idle"
+
+    def wait(self, arrived_us: int) -> Wait:
+        """Split the wait of a call of its batch into what the worker's start took and what is left."""
+        waited_us = self.taken_us - arrived_us
+        init_us = self.ready_us - max(arrived_us, self.started_us) if arrived_us < self.ready_us else 0
+        return Wait(waited_us - init_us, init_us)
+
+    def settle(self) -> None:
+        """Take the memory that it has now for its size; one that is nearly full by then is never replaced early."""
+        room_kib = self.limit_kib - self.memory_kib
+        self.recycle_kib = self.memory_kib + int(room_kib * RECYCLE_SHARE) if room_kib > 0 else FOREVER
+
+    def leave(self, reason: str) -> None:
+        """Take no more calls; it ends when its batch has."""
+        if not self.leaves_for:
+            self.leaves_for = self.end = reason
+            self.rouse()
+
+    async def rest(self) -> None:
+        """Wait until it is roused."""
+        self._alarm = asyncio.get_running_loop().create_future()
+        await self._alarm
+
+    def rouse(self) -> None:
+        """Have it look around: there is a call, or it leaves, or its worker ended."""
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)

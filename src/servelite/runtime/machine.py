@@ -1,0 +1,121 @@
+"""What the functions of one machine share: its cores and its memory."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from servelite.core.function import Limits
+
+
+class Claimant(Protocol):
+    """Who wants a core: a function's pool."""
+
+    def wake(self) -> None:
+        """Look whether one more of its workers may run now."""
+        ...
+
+
+@dataclass(slots=True)
+class Cores:
+    """Who may be busy: workers that run at the same time do not outnumber the cores.
+
+    Each function may always have one busy worker, so that none starves another; further ones are busy only
+    while there are cores for them. A function that says `max_workers` above the cores may have that many:
+    it knows that its handler waits more than it computes.
+    """
+
+    count: int
+    busy: int = 0
+    _wanting: deque[Claimant] = field(default_factory=deque)
+
+    def workers(self, limits: Limits) -> int:
+        """Return how many workers a function may have."""
+        return limits.max_workers or self.count
+
+    def threads(self, limits: Limits) -> int:
+        """Return the threads of one worker, so that those of all workers do not outnumber the cores."""
+        return max(1, self.count // self.workers(limits))
+
+    def has_one_for(self, most: int) -> bool:
+        """Tell whether a further worker of a function that may have `most` could run at once."""
+        return self.busy < max(self.count, most)
+
+    def take(self, claimant: Claimant, own: int, most: int) -> bool:
+        """Let one more worker of a function be busy that has `own` busy ones and may have `most`, or note that it wants to."""
+        if own and not self.has_one_for(most):
+            if claimant not in self._wanting:
+                self._wanting.append(claimant)
+            return False
+        self.busy += 1
+        return True
+
+    def may_stay(self, own: int, most: int) -> bool:
+        """Tell whether a worker that ended a batch may begin the next, or has to let another function's go first."""
+        return own == 1 or not (self._wanting or self.busy > max(self.count, most))
+
+    def give_back(self) -> None:
+        """Take note that a worker is busy no more; those that want a core are told, the longest waiting first."""
+        self.busy -= 1
+        for _ in range(len(self._wanting)):
+            if self.busy >= self.count:
+                return
+            self._wanting.popleft().wake()
+
+
+class Tenant(Protocol):
+    """Who uses memory: the workers of a function."""
+
+    @property
+    def memory_kib(self) -> int:
+        """What they use together, when it was last looked at."""
+        ...
+
+    @property
+    def idle_since_us(self) -> int | None:
+        """Since when none of them has anything to do; None where one has, or where there is none."""
+        ...
+
+    def sleep(self, reason: str) -> None:
+        """End them until the next call."""
+        ...
+
+    def end_largest(self, why: str) -> None:
+        """Kill the largest one, whatever it does."""
+        ...
+
+
+@dataclass(slots=True)
+class Memory:
+    """What all workers may use together; idle functions make room, the least recently used first."""
+
+    budget_kib: int
+    tenants: Sequence[Tenant] = ()
+
+    @property
+    def used_kib(self) -> int:
+        """The memory of all workers, when they were last looked at."""
+        return sum(tenant.memory_kib for tenant in self.tenants)
+
+    def make_room(self, needed_kib: int, keep: Tenant | None = None) -> bool:
+        """Let idle functions sleep, all but one, until so much fits; False where it does not."""
+        idle = [one for one in self.tenants if one is not keep and one.idle_since_us is not None]
+        for tenant in sorted(idle, key=lambda one: one.idle_since_us or 0):
+            if self.used_kib + needed_kib <= self.budget_kib:
+                return True
+            tenant.sleep("evicted")
+        return self.used_kib + needed_kib <= self.budget_kib
+
+    def look(self) -> None:
+        """See that the budget is kept; where everything is busy, the largest worker of all goes."""
+        if self.used_kib > self.budget_kib and not self.make_room(0):
+            largest = max(self.tenants, key=lambda one: one.memory_kib)
+            largest.end_largest(f"all functions together passed the {self.budget_kib // 1024:,} MiB that they may use")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Both."""
+
+    cores: Cores
+    memory: Memory

@@ -1,0 +1,42 @@
+"""What callers are told whose calls are not run."""
+
+from collections.abc import Iterable
+
+from servelite.core.errors import NoWorker, Overloaded, ServeliteError, ShuttingDown
+from servelite.runtime.statistics import Statistics
+from servelite.runtime.waiting import Waiting
+
+
+def refuse(calls: Iterable[Waiting], error: ServeliteError, statistics: Statistics) -> None:
+    """Tell callers that wait, each with an exception of its own, for a raised one grows a traceback; and count them."""
+    for waiting in calls:
+        if not waiting.answer.done():
+            statistics.calls[error.code] += 1
+            waiting.answer.set_exception(type(error)(error.detail))
+
+
+def not_run(name: str) -> ShuttingDown:
+    """The server ends."""
+    return ShuttingDown(f"The server is ending; {name} was not run.")
+
+
+def no_worker(name: str) -> NoWorker:
+    """There is none, and the last start failed."""
+    return NoWorker(f"{name} has no worker: it could not be started. The server's log says why; it is tried again.")
+
+
+def queue_full(name: str, limit: int) -> Overloaded:
+    """Too many wait."""
+    return Overloaded(f"{name} has {limit:,} calls waiting, and takes no more for now. Try again later.")
+
+
+def would_wait(name: str, wait_us: float, patience_us: float) -> Overloaded:
+    """It would take too long; Retry-After says how much."""
+    expected = f"{name} would keep this call waiting for {wait_us / 1e6:.2g} s, beyond its deadline of {patience_us / 1e6:g} s."
+    retry_after_s = max(1, round((wait_us - patience_us) / 1e6))
+    return Overloaded(f"{expected} Try again later, or allow more.", retry_after_s=retry_after_s)
+
+
+def too_late(name: str) -> Overloaded:
+    """It took too long."""
+    return Overloaded(f"No worker of {name} was free before this call's deadline; it was not run. Try again later.")

@@ -1,0 +1,300 @@
+"""The workers of one function: started when they are needed, replaced when they end, ended when nobody needs them.
+
+More are started while calls wait, up to `max_workers`; one without a call for `idle_s` ends, the last one too, and
+the next call starts one. What can't be started is tried again, at growing intervals; meanwhile `error` says why.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from servelite.core.errors import NoWorker, OutOfMemory, ServeliteError
+from servelite.core.function import Description, Limits
+from servelite.core.ports import Worker
+from servelite.runtime.forecast import Forecast
+from servelite.runtime.lane import SETTLING_BATCHES, Lane
+from servelite.runtime.machine import Machine
+from servelite.runtime.statistics import Statistics
+from servelite.runtime.waiting import FOREVER
+
+RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses between attempts to start a worker again; the last one repeats."""
+
+FIRST_GUESS_KIB = 64 * 1024
+"""What a worker is taken to need before one was seen: Python, pydantic and a small model."""
+
+IDLE_LOOK_US = 1_000_000
+"""How often the memory of a worker is looked at that has nothing to do."""
+
+logger = logging.getLogger("servelite.workers")
+
+
+@dataclass(slots=True, eq=False)
+class Workers:
+    """Starts and ends workers.
+
+    new_worker   makes a worker with so many threads, not started yet
+    feed         hands a ready worker its calls until it has to go
+    on_hopeless  told when there is no worker and none could be started, so that nobody waits for one
+    """
+
+    name: str
+    new_worker: Callable[[int], Worker]
+    feed: Callable[[Lane], Coroutine[Any, Any, None]]
+    on_hopeless: Callable[[], None]
+    now_us: Callable[[], int]
+    machine: Machine
+    statistics: Statistics
+    forecast: Forecast
+    lanes: list[Lane] = field(default_factory=list)
+    description: Description | None = None
+    error: ServeliteError | None = None
+    _expected_kib: int = FIRST_GUESS_KIB
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _failures: int = 0
+    _retry: asyncio.TimerHandle | None = None
+    _is_edit_broken: bool = False
+    _is_stopped: bool = False
+
+    async def start(self) -> None:
+        """Start a worker, and return once it is ready; where it fails, it is tried again.
+
+        Raises:
+            DefinitionError: the function can't be loaded.
+            FunctionError: the worker ended while it loaded the function.
+            NoWorker: there are no processes or no memory left.
+        """
+        try:
+            await self._open(self._new_lane())
+        except ServeliteError as error:
+            self._failed(error)
+            raise
+
+    async def reload(self) -> None:
+        """Start a worker on what the folder holds now, and have the others leave once it is ready; if it fails they stay.
+
+        Raises:
+            ServeliteError: as `start`.
+        """
+        old = list(self.lanes)
+        try:
+            await self._open(self._new_lane())
+        except ServeliteError:
+            self._is_edit_broken = True
+            raise
+        self._is_edit_broken = False
+        for lane in old:
+            lane.leave("reloaded")
+
+    def grow(self) -> None:
+        """Start one more worker, if the limits let it and no start failed just now."""
+        if self._retry is None and self.staying < self.most and not self._is_stopped:
+            self._open_soon()
+
+    def end_idle(self) -> None:
+        """End the workers that had nothing to do for `idle_s`; after a broken edit one stays, for it could not be started again."""
+        now_us = self.now_us()
+        for lane in self.lanes:
+            is_needed = self._is_edit_broken and self.staying == 1
+            if lane.state == "idle" and now_us - lane.idle_since_us >= lane.description.limits.idle_s * 1e6 and not is_needed:
+                lane.leave("idle")
+
+    def sleep(self, reason: str) -> None:
+        """Have all workers leave; the next call starts one."""
+        for lane in self.lanes:
+            lane.leave(reason)
+
+    async def stop(self) -> None:
+        """End all workers now, whatever they do."""
+        self._is_stopped = True
+        if self._retry is not None:
+            self._retry.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def limits(self) -> Limits:
+        """The function's limits, the defaults where they are not known yet."""
+        return self.description.limits if self.description else Limits()
+
+    @property
+    def most(self) -> int:
+        """How many there may be."""
+        return self.machine.cores.workers(self.limits)
+
+    @property
+    def threads(self) -> int:
+        """The threads of each."""
+        return self.machine.cores.threads(self.limits)
+
+    @property
+    def staying(self) -> int:
+        """How many there are or are being started, without those that leave."""
+        return sum(not lane.leaves_for for lane in self.lanes)
+
+    @property
+    def ready(self) -> int:
+        """How many may take calls."""
+        return sum(lane.ready_us > 0 and lane.is_fit for lane in self.lanes)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there is none, the last start failed and the next is not due yet."""
+        return self._retry is not None and not self.staying
+
+    # memory
+
+    @property
+    def memory_kib(self) -> int:
+        """What they use together; those that leave are as good as gone."""
+        return sum(lane.memory_kib for lane in self.lanes if not lane.leaves_for)
+
+    @property
+    def idle_since_us(self) -> int | None:
+        """Since when none of them has anything to do; None where one has, or where there is none."""
+        staying = [lane for lane in self.lanes if not lane.leaves_for]
+        if not staying or self._is_edit_broken or any(lane.state != "idle" for lane in staying):
+            return None
+        return max(lane.idle_since_us for lane in staying)
+
+    def look(self) -> None:
+        """Look at the workers' memory, and kill those over their limit."""
+        now_us = self.now_us()
+        for lane in self.lanes:
+            if lane.has_core or not lane.ready_us or now_us - lane.looked_us >= IDLE_LOOK_US:
+                lane.looked_us, lane.memory_kib = now_us, lane.worker.memory_kib(lane.limit_kib)
+                if lane.memory_kib > lane.limit_kib:
+                    self._kill(lane, f"more than the {lane.limit_kib // 1024:,} MiB of memory_mib")
+
+    def look_after_batch(self, lane: Lane) -> None:
+        """See what a worker holds between calls; one that grows towards its limit is replaced before it gets there."""
+        lane.memory_kib = lane.worker.memory_kib(FOREVER)
+        if lane.batches <= SETTLING_BATCHES:
+            lane.settle()
+        if lane.is_full:
+            lane.leave("recycled")
+        elif lane.memory_kib > lane.recycle_kib and not lane.is_being_replaced:
+            lane.is_being_replaced = self._open_soon(lane)
+
+    def end_largest(self, why: str) -> None:
+        """Kill the largest worker, whatever it does."""
+        self._kill(max(self.lanes, key=lambda lane: lane.memory_kib), why)
+
+    def _kill(self, lane: Lane, why: str) -> None:
+        used = f"A worker of {self.name} used {lane.memory_kib // 1024:,} MiB"
+        lane.end = OutOfMemory.code
+        lane.worker.kill(OutOfMemory(f"{used}, {why}, and was stopped."))
+
+    # starts and ends
+
+    def _open_soon(self, replaced: Lane | None = None) -> bool:
+        """Begin to start a worker; False where its memory can't be had, which matters only if there is no other."""
+        try:
+            lane = self._new_lane()
+        except NoWorker as error:
+            if not self.staying:
+                self._told(error)
+            return False
+        self._spawn(self._open_behind(lane, replaced))
+        return True
+
+    async def _open_behind(self, lane: Lane, replaced: Lane | None = None) -> None:
+        """Start a worker while others go on; a failure is told and the start tried again."""
+        try:
+            await self._open(lane)
+            if replaced is not None:
+                replaced.leave("recycled")
+        except ServeliteError as error:
+            self._told(error)
+            if replaced is not None:
+                replaced.is_being_replaced = False
+
+    async def _open(self, lane: Lane) -> None:
+        self._spawn(self._live(await self._started(lane)))
+        self.error, self._failures = None, 0
+
+    def _new_lane(self) -> Lane:
+        """Make a worker that is not started yet; NoWorker where its memory can't be had."""
+        if not self.machine.memory.make_room(self._expected_kib, keep=self):
+            budget = f"all functions together may use {self.machine.memory.budget_kib // 1024:,} MiB (--memory)"
+            raise NoWorker(f"There is no memory for a worker of {self.name}: {budget}.")
+        limit_kib = self.limits.memory_mib * 1024 if self.description else self.machine.memory.budget_kib
+        lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self._expected_kib)
+        lane.worker.on_end = lane.rouse
+        self.lanes.append(lane)
+        return lane
+
+    async def _started(self, lane: Lane) -> Lane:
+        try:
+            self.description = lane.description = await lane.worker.start()
+            self._measure(lane)
+        except BaseException:
+            self.lanes.remove(lane)
+            await lane.worker.stop()
+            raise
+        if lane.threads == self.threads:
+            return lane
+        self.lanes.remove(lane)  # how many threads it should have stands in the folder, which only a worker reads
+        await lane.worker.stop()
+        return await self._started(self._new_lane())
+
+    def _measure(self, lane: Lane) -> None:
+        """Take a ready worker's time and size; OutOfMemory where it is over its limit already."""
+        lane.ready_us = lane.idle_since_us = lane.looked_us = self.now_us()
+        lane.limit_kib = lane.description.limits.memory_mib * 1024
+        lane.memory_kib = lane.worker.memory_kib(lane.limit_kib)
+        self._expected_kib = lane.memory_kib
+        if lane.memory_kib > lane.limit_kib:
+            needs = f"A worker of {self.name} needs {lane.memory_kib // 1024:,} MiB before its first call"
+            raise OutOfMemory(f"{needs}, and memory_mib is {lane.limit_kib // 1024:,}. Raise it.")
+        lane.settle()
+        self.forecast.saw_start(lane.ready_us - lane.started_us)
+        self.statistics.started(lane.ready_us - lane.started_us)
+        took = f"{(lane.ready_us - lane.started_us) / 1000:.0f} ms"
+        logger.info("a worker of %s is ready, process %s, after %s", self.name, lane.worker.pid, took)
+
+    async def _live(self, lane: Lane) -> None:
+        try:
+            await self.feed(lane)
+        finally:
+            self._end(lane)
+            await lane.worker.stop()
+
+    def _end(self, lane: Lane) -> None:
+        """Take leave of a worker; the last has a successor before anybody asks, unless nobody did for long."""
+        self.lanes.remove(lane)
+        self.statistics.worker_ends[lane.end] += 1
+        logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end)
+        if not self.staying and lane.end not in ("idle", "evicted"):
+            self.grow()
+
+    def _told(self, error: ServeliteError) -> None:
+        logger.error("%s can't be started: %s", self.name, error.detail)
+        self._failed(error)
+
+    def _failed(self, error: ServeliteError) -> None:
+        self.error = error
+        if self._retry is None and not self._is_stopped:
+            pause_s = RESTART_PAUSES_S[min(self._failures, len(RESTART_PAUSES_S) - 1)]
+            self._failures += 1
+            self._retry = asyncio.get_running_loop().call_later(pause_s, self._try_again)
+        if not self.staying:
+            self.on_hopeless()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if not self.staying:
+            self.grow()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"workers of {self.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.critical("%s lost a worker by a fault of servelite", self.name, exc_info=error)
