@@ -1,7 +1,7 @@
 """Helpers for people who test the functions they write: call one here, in this process, without a server."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +9,9 @@ from typing import Any, Self, TypeVar
 
 from servelite.assembly import inline_engine
 from servelite.core.call import Answer, Call
+from servelite.core.errors import DefinitionError
+from servelite.core.likeness import TOLERANCE
+from servelite.runtime.batch_mates import find_dependences
 
 Result = TypeVar("Result")
 
@@ -43,8 +46,7 @@ class FunctionClient:
         Raises:
             ServeliteError: what a client of the server would be told, for example InvalidInput.
         """
-        body = value if isinstance(value, bytes) else self._description.encode_input(value)
-        answer = self.call_body(body)
+        answer = self.call_body(self._encode(value))
         if answer.error:
             raise answer.error
         return answer.body if isinstance(value, bytes) else self._description.decode_output(answer.body)
@@ -54,11 +56,29 @@ class FunctionClient:
         call = Call(self._engine.new_id(), self._description.name, media_type, body)
         return self._run(self._engine.call(call))
 
+    def check_batches(self, inputs: Sequence[Any] | None = None, tolerance: float = TOLERANCE) -> None:
+        """Hold that no answer depends on its batch-mates: inputs, by default the examples, are run alone and in many batches.
+
+        Floats may be apart by `tolerance`, as a part of the larger one.
+
+        Raises:
+            AssertionError: an answer differs; it names the input, its batch-mates and the difference.
+            DefinitionError: there is no input to try.
+        """
+        tried = [example["input"] for example in self.examples] if inputs is None else inputs
+        if not tried:
+            raise DefinitionError(f"{self._description.name} has no examples.jsonl to take inputs from. Give some: check_batches([…])")
+        if dependent := self._run(find_dependences(self._engine, [self._encode(value) for value in tried], tolerance)):
+            raise AssertionError("\n".join(dependent))
+
     def close(self) -> None:
         """End the function's worker."""
         self._run(self._engine.stop())
         self._thread.submit(self._runner.close).result()
         self._thread.shutdown()
+
+    def _encode(self, value: Any) -> bytes:
+        return value if isinstance(value, bytes) else self._description.encode_input(value)
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self._thread.submit(self._runner.run, work).result()

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,8 @@ def main(folder: Path, socket_fd: int, threads: int, gateway_pid: int) -> None:
     intra_op_threads.set(threads)
     _die_with_the_gateway(gateway_pid)
     quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
-    with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
+    printed = contextlib.redirect_stdout(sys.stderr)  # what a handler prints is a log, and not what a command was asked for
+    with printed, socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
         function = _load(folder, connection)
         gc.freeze()  # what was imported and opened stays; collections need not walk it
         if function is not None:
