@@ -11,6 +11,7 @@ from pathlib import Path
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Ledger, Usage, Worker
 from servelite.runtime.engine import MIB, Engine
+from servelite.runtime.environments import check_here, interpreter
 from servelite.runtime.folders import find_function, find_functions
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
@@ -31,7 +32,7 @@ def gateway_engine(paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body
 
     def new_worker(name: str, folder: Path) -> Worker:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores()), str(os.getpid())]
+            return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(cores()), str(os.getpid())]
 
         return WorkerProcess(command, environment, name)
 
@@ -42,11 +43,12 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     """Wire an engine that runs one function in this process.
 
     Raises:
-        DefinitionError: the path is not a function, or the ledger's name is unknown.
+        DefinitionError: the path is not a function, it needs another environment, or the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
     from servelite.worker.inline import InlineWorker
 
+    check_here(find_function(folder))
     return _engine(find_functions([find_function(folder)]), lambda _, found: InlineWorker(found), open_ledger(ledger), sys.maxsize)
 
 

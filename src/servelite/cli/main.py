@@ -15,11 +15,12 @@ COMMANDS = {
     "call": "Call a function once, without a server.",
     "list": "List functions with their limits.",
     "show": "Show a function's schema, card and artefacts.",
+    "install": "Give functions the packages they require.",
     "usage": "Sum what calls used and what it costs.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""
 
-ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "usage": "usage"}
+ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "install": "install", "usage": "usage"}
 
 
 class _Commands(click.Group):
