@@ -8,10 +8,10 @@ SENTIMENT := functions/sentiment
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test check format lock train parity figures
+.PHONY: help run install test test-registry check format lock train parity figures
 
 help: ## Say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: install ## Serve functions/sentiment on http://127.0.0.1:8080
 	$(BIN)/servelite run $(SENTIMENT) --port $(PORT)
@@ -27,7 +27,10 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: install ## Run the tests (under two minutes)
-	$(BIN)/python -m pytest -m "not training"
+	$(BIN)/python -m pytest -m "not training and not registry"
+
+test-registry: install ## Run the tests that need the package registry
+	$(BIN)/python -m pytest -m registry
 
 check: install ## Format, lint, types, import contracts, dependencies, spelling
 	$(BIN)/ruff format --check $(OURS)

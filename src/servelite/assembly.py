@@ -12,6 +12,7 @@ from pathlib import Path
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Ledger, Usage, Worker
 from servelite.runtime.engine import MIB, Engine
+from servelite.runtime.environments import check_here, interpreter
 from servelite.runtime.folders import find_function, find_functions
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
@@ -33,7 +34,7 @@ def gateway_engine(
 
     def new_worker(name: str, folder: Path, threads: int) -> Worker:
         def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
+            return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
 
         return WorkerProcess(command, worker_environment(os.environ, threads), name)
 
@@ -45,15 +46,15 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     """Wire an engine that runs one function in this process.
 
     Raises:
-        DefinitionError: the path is not a function, or the ledger's name is unknown.
+        DefinitionError: the path is not a function, it needs another environment, or the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
     from servelite.worker.inline import InlineWorker
 
+    found = find_function(folder)
+    check_here(found)
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    return _engine(
-        find_functions([find_function(folder)]), lambda _, found, __: InlineWorker(found), open_ledger(ledger), machine, sys.maxsize
-    )
+    return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), open_ledger(ledger), machine, sys.maxsize)
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:

@@ -25,7 +25,7 @@ BROKEN = {
         2,
         "Put the model there, or mend the name.",
     ),
-    "a missing package": (f"import no_such_package\n{PLAIN}", 1, "pip install PACKAGE"),
+    "a missing package": (f"import no_such_package\n{PLAIN}", 1, "then run: servelite install "),
     "an error while it is imported": (f"x = 1 / 0\n{PLAIN}", 1, "ZeroDivisionError: division by zero"),
     "an async handler": (PLAIN.replace("def", "async def"), 3, "write a plain def"),
     "a batch without lists": (PLAIN.replace("@function", "@function(max_batch=4)"), 3, "list[str]"),

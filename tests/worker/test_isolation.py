@@ -1,5 +1,8 @@
 """Functions that one process imports keep their own modules apart."""
 
+import sys
+from textwrap import dedent
+
 from servelite.core.call import Call
 from servelite.worker.loader import load
 from servelite.worker.runner import Runner
@@ -19,6 +22,17 @@ def test_two_functions_may_have_modules_of_the_same_name(write_function):
     two = load(write_function("two", SAYS, {"labels.py": "LABEL = 'two'"}))
     said = [Runner(function).run([Call("1", function.name, "text/plain", b"x")]).outcomes[0].body for function in (one, two)]
     assert said == [b"one", b"two"]
+
+
+def test_the_packages_of_an_environment_are_shared_by_all_that_run_in_it(write_function, monkeypatch):
+    one = write_function("one", "import package_of_one\n" + dedent(SAYS), {"labels.py": "LABEL = 'one'"})
+    (one / ".venv").mkdir()
+    (one / ".venv" / "package_of_one.py").touch()
+    monkeypatch.syspath_prepend(one / ".venv")
+    load(one)
+    package = sys.modules["package_of_one"]
+    load(write_function("two", "import package_of_one\n" + dedent(SAYS), {"labels.py": "LABEL = 'two'"}))
+    assert sys.modules["package_of_one"] is package
 
 
 def test_an_error_about_the_folder_inside_a_call_stays_in_the_log(write_function):

@@ -230,6 +230,15 @@ def test_an_error_in_a_sibling_module_is_told_with_the_siblings_line(write_funct
         load(folder)
 
 
+def test_an_error_in_a_package_of_its_environment_is_told_with_the_handlers_line(write_function, monkeypatch):
+    folder = write_function("labelled", "\nimport package_that_fails\n")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "package_that_fails.py").write_text("\n\n1 / 0\n")
+    monkeypatch.syspath_prepend(folder / ".venv")
+    with pytest.raises(DefinitionError, match=r"handler\.py:2: ZeroDivisionError"):
+        load(folder)
+
+
 def test_a_syntax_error_in_a_sibling_module_is_told_with_the_siblings_line(write_function):
     folder = write_function("labelled", "import sibling_that_is_torn\n", {"sibling_that_is_torn.py": "\nx = (\n"})
     with pytest.raises(DefinitionError, match=r"sibling_that_is_torn\.py:2: "):

@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import mimetypes
+import os
 import sys
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,11 @@ from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
 from servelite.core.function import BINARY, Description
+from servelite.runtime.environments import interpreter, runs_elsewhere
+from servelite.runtime.folders import find_function
+
+ENTERED = "servelite-entered"
+"""Marks the process that entered an environment, so that one which can't be entered is not tried for ever; no child inherits it."""
 
 URL_TIMEOUT_S = 3000
 """How long a server may take; its own limits come first."""
@@ -38,12 +44,21 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
       servelite call functions/sentiment '{"text": "I love it"}'
       servelite call sentiment @review.json --url http://127.0.0.1:8080
     """
+    if url is None:
+        _enter_environment(find_function(Path(path)))
     body, media_type = _read_input(input_)
     if url is not None:
         _call_server(url, Path(path).resolve().name, body, media_type)
     else:
         _log_to_stderr(with_tracebacks=click.get_current_context().find_root().params["debug"])
         asyncio.run(_call_here(Path(path), body, media_type, ledger))
+
+
+def _enter_environment(folder: Path) -> None:
+    """Go on as the Python of the function's own environment, with the same command line, where that is another one."""
+    if runs_elsewhere(folder) and ENTERED not in sys._xoptions:  # noqa: SLF001  its documented name
+        python = interpreter(folder)
+        os.execv(python, [python, "-X", ENTERED, "-P", "-m", "servelite", *sys.argv[1:]])  # noqa: S606  no shell is wanted
 
 
 class _Brief(logging.Formatter):

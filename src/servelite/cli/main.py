@@ -16,11 +16,12 @@ COMMANDS = {
     "list": "List functions with their limits.",
     "show": "Show a function's schema, card and artefacts.",
     "check": "Check functions: types, examples, batches, the card's bars.",
+    "install": "Give functions the packages they require.",
     "usage": "Sum what calls used and what it costs.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""
 
-ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "check": "check", "usage": "usage"}
+ROOMS = {name: name for name in COMMANDS} | {"list": "show"}
 
 
 class _Commands(click.Group):

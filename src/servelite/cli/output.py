@@ -1,8 +1,27 @@
 """Tables and texts on the terminal; rich has its room here."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
 
 import click
+
+STDOUT, STDERR = 1, 2
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send what is printed meanwhile to stderr, by this process and by those that it starts."""
+    sys.stdout.flush()
+    stdout = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(stdout, STDOUT)
+        os.close(stdout)
 
 
 def print_text(text: str) -> None:

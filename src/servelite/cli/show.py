@@ -1,20 +1,19 @@
 """`servelite list` and `servelite show`: what there is to know of functions, without serving them."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from servelite.assembly import inline_engine
-from servelite.cli.output import print_table, print_text
-from servelite.core.errors import DefinitionError
+from servelite.assembly import gateway_engine, inline_engine
+from servelite.cli.output import print_table, print_text, stdout_to_stderr
+from servelite.core.errors import DefinitionError, ServeliteError
 from servelite.core.function import Description
+from servelite.runtime.environments import runs_elsewhere
 from servelite.runtime.folders import find_function, find_functions
 
 NOT_ARTEFACTS = {"handler.py", "examples.jsonl", "card.toml", "requirements.txt"}
@@ -67,15 +66,16 @@ def _describe_all(folders: dict[str, Path]) -> tuple[list[Description], list[str
     for folder in folders.values():
         try:
             functions.append(asyncio.run(_describe(folder)))
-        except DefinitionError as error:
+        except ServeliteError as error:
             broken.append(error.detail)
     return functions, broken
 
 
 async def _describe(folder: Path) -> Description:
-    engine = inline_engine(folder, ledger="none")
+    """Load a function here, or in a worker where it has an environment of its own."""
+    engine = gateway_engine([folder], ledger="none") if runs_elsewhere(folder) else inline_engine(folder, ledger="none")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a handler.py prints is not what was asked for
+        with stdout_to_stderr():  # what a handler.py prints is not what was asked for
             await engine.start()
         return engine.describe(next(iter(engine.pools)))
     finally:

@@ -71,8 +71,7 @@ def _import(file: Path) -> ModuleType:
     except SyntaxError as error:
         raise DefinitionError(f"{error.filename or file}:{error.lineno or 1}: {error.msg}.") from error
     except ModuleNotFoundError as error:
-        cure = f"A file of yours goes beside handler.py; a package is installed with: {sys.executable} -m pip install PACKAGE"
-        raise DefinitionError(f"{_where(error, file)}: there is no module '{error.name}' here. {cure}") from error
+        raise DefinitionError(f"{_where(error, file)}: there is no module '{error.name}' here. {_cure(file.parent)}") from error
     except DefinitionError as error:
         raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
     except (Exception, SystemExit) as error:  # a handler.py is user code: whatever it raises is told with its place
@@ -80,14 +79,28 @@ def _import(file: Path) -> ModuleType:
     return module
 
 
+def _cure(folder: Path) -> str:
+    """Say how a module gets here: requirements.txt is still to be installed, or does not name it yet."""
+    requirements = folder / "requirements.txt"
+    if requirements.is_file() and Path(sys.prefix).resolve().parent != folder.resolve():
+        return f"Install what {requirements} names: servelite install {folder}"
+    return f"A file of yours goes beside handler.py; a package goes into {requirements}, then run: servelite install {folder}"
+
+
 def _make_way(folder: Path) -> None:
     """Let a function import the modules beside it, and not those of the same name beside another one."""
-    others = [str(other) for other in _folders if other != folder]
+    others = [other for other in _folders if other != folder]
     for name, module in list(sys.modules.items()):
-        if any((getattr(module, "__file__", None) or "").startswith(f"{other}/") for other in others):
+        if any(_is_own(getattr(module, "__file__", None) or "", other) for other in others):
             del sys.modules[name]
-    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in {*others, str(folder)})]
+    taken = {str(one) for one in (*others, folder)}
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in taken)]
     _folders.add(folder)
+
+
+def _is_own(source: str, folder: Path) -> bool:
+    """Tell whether a file is a function's own; the packages of its environment are not, though they are in its folder."""
+    return source.startswith(f"{folder}/") and not source.startswith(f"{folder}/.venv/")
 
 
 def _where(error: BaseException, file: Path) -> str:
@@ -95,7 +108,7 @@ def _where(error: BaseException, file: Path) -> str:
     place, folder = f"{file}", file.parent.resolve()
     for frame, line in traceback.walk_tb(error.__traceback__):
         source = Path(frame.f_code.co_filename).resolve()
-        if source.is_relative_to(folder):
+        if _is_own(str(source), folder):
             place = f"{file.parent / source.relative_to(folder)}:{line}"
     return place
 
