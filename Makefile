@@ -8,7 +8,7 @@ SENTIMENT := functions/sentiment
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test test-registry check format lock train parity figures
+.PHONY: help run install test test-slow test-registry check format lock train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,7 +27,10 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: install ## Run the tests (under two minutes)
-	$(BIN)/python -m pytest -m "not training and not registry"
+	$(BIN)/python -m pytest -m "not training and not registry and not slow"
+
+test-slow: install ## Run the tests that wait for deadlines, or make many calls
+	$(BIN)/python -m pytest -m slow
 
 test-registry: install ## Run the tests that need the package registry
 	$(BIN)/python -m pytest -m registry

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,10 @@ from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
+
+KEY_VARIABLE = "SERVELITE_KEY"
+
+MAKE_A_KEY = f"Make one: export {KEY_VARIABLE}=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
 
 
 def gateway_engine(
@@ -91,15 +96,31 @@ def ledger_path(url: str) -> Path:
     return Path(rest.removeprefix("/"))
 
 
+def shared_key() -> str | None:
+    """Return the key that calls show, from the environment; None where there is none, DefinitionError where it is weak."""
+    key = os.environ.get(KEY_VARIABLE)
+    if key and not re.fullmatch("[!-~]{32,}", key):
+        raise DefinitionError(f"{KEY_VARIABLE} is not 32 or more letters, digits and signs. {MAKE_A_KEY}")
+    return key or None
+
+
+def required_key() -> str:
+    """Return the key that calls show; DefinitionError where there is none."""
+    key = shared_key()
+    if key is None:
+        raise DefinitionError(f"--require-key takes the key from {KEY_VARIABLE}, which is not set. {MAKE_A_KEY}")
+    return key
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
-    """Return a worker's environment: this one's, with numpy's BLAS held to the worker's threads."""
+    """Return a worker's environment: this one's without the key, with numpy's BLAS held to the worker's threads."""
     limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    return {**limits, **environment}
+    return {**limits, **{name: value for name, value in environment.items() if name != KEY_VARIABLE}}
 
 
 def default_memory_mib() -> int:

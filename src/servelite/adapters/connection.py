@@ -7,36 +7,33 @@ import asyncio
 import logging
 from collections import deque
 from typing import Protocol, cast
-from urllib.parse import unquote
 
 import httptools
 
-from servelite.adapters.asgi import App, Headers, Scope
+from servelite.adapters.asgi import App
 from servelite.adapters.exchange import STATUS_LINES, Exchange
+from servelite.adapters.head import Head
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.errors import BadRequest, HeadersTooLarge, ServeliteError
 
-HEAD_BYTES = 32 * 1024
-"""Largest request line and headers, together; common servers allow 8 to 64 KiB."""
-
-HEAD_LINES = 100
-"""Most header lines, as in Apache."""
-
-URL_BYTES = 8 * 1024
-"""Longest URL: what RFC 9110 asks servers to support at least."""
-
 SLOW_S = 10.0
-"""Seconds a client has for a request's head, and then for each PROGRESS_BYTES of its body."""
+"""Seconds a client has for a request's head, and then for each PROGRESS_BYTES of its body, or of the answer that it reads."""
 
 PROGRESS_BYTES = 4 * 1024
 
 IDLE_S = 75.0
 """Seconds a connection may be kept open between requests, as in nginx."""
 
-LINGER_S = 2.0
+EMPTY_BYTES = 64 * 1024
+"""Most bytes that may come without completing a head or bringing a piece of body: headers, trailers, chunk extensions without end."""
+
+SLICE_BYTES = 16 * 1024
+"""How much is parsed at once: hundreds of pipelined requests at most, whose successors wait as bytes, which are smaller."""
+
+LINGER_S = 10.0
 """Seconds that what a refused client still sends is read and dropped, so that it gets to read the refusal."""
 
-LINGER_BYTES = 16 * 1024 * 1024
+LINGER_BYTES = 64 * 1024 * 1024
 """How much of it at most."""
 
 logger = logging.getLogger("servelite.http")
@@ -66,15 +63,22 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Host) -> None:
         self._server = server
         self._loop = server.loop
+        self._head = Head()
+        self.on_url, self.on_header = self._head.take_url, self._head.take_header
         self._parser = httptools.HttpRequestParser(self)
         self._exchange: Exchange | None = None
         self._parsed: Exchange | None = None
         self._pipelined: deque[Exchange] = deque()
+        self._unparsed = b""
+        self._refusal: ServeliteError | None = None
         self._task: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_reading = True
         self._is_lingering = False
         self._progress = 0
+        self._empty_bytes = 0
+        self._unread_bytes = 0
+        self._read_deadline = 0.0
         self.deadline = self._loop.time() + SLOW_S
 
     # the socket
@@ -95,21 +99,14 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse what came; what can't be answered soon waits unparsed."""
         if self._is_lingering:
-            self._progress += len(data)
-            if self._progress > LINGER_BYTES:
-                self._transport.abort()
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._pause_reading()  # the offer is not taken up: the request is answered as it is, and the connection ends
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, ServeliteError) else BadRequest("The request's URL can't be read."))
-        except httptools.HttpParserError as error:
-            self._refuse(BadRequest(f"Not HTTP/1.1 as it should be: {error}."))
+            self._drop(data)
+        elif len(data) <= SLICE_BYTES and self._is_reading:
+            self._parse(data)
+        else:
+            self._unparsed += data
+            self._parse_slices()
 
     def pause_writing(self) -> None:
         """Hold the next response: the client does not read."""
@@ -125,53 +122,27 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._url = b""
-        self._headers: Headers = []
-        self._head_bytes = 0
-        self._hosts = 0
-        self._expects_continue = False
-        self._progress = 0
+        self._head.begin()
+        self._progress = self._empty_bytes = 0
         if self._exchange is None:
             self.deadline = self._loop.time() + SLOW_S
 
-    def on_url(self, url: bytes) -> None:
-        """A piece of the URL."""
-        self._url += url
-        if len(self._url) > URL_BYTES:
-            raise BadRequest(f"The URL is longer than {URL_BYTES} bytes.")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        name = name.lower()
-        self._headers.append((name, value))
-        self._head_bytes += len(name) + len(value)
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"expect":
-            self._expects_continue = value.lower() == b"100-continue"
-        if self._head_bytes > HEAD_BYTES or len(self._headers) > HEAD_LINES:
-            raise HeadersTooLarge(f"The headers have more than {HEAD_BYTES} bytes or {HEAD_LINES} lines. Send less in them.")
-
     def on_headers_complete(self) -> None:
         """The head is complete: the application may begin, and decide whether it wants the body."""
-        version = self._parser.get_http_version()
-        if self._hosts != 1 and (version == "1.1" or self._hosts):
-            raise BadRequest(f"The request has {self._hosts} Host headers; HTTP/1.1 wants exactly one.")
-        if self._parser.should_upgrade() and any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers):
-            raise BadRequest("A request with a body can't offer an upgrade here. Send it as plain HTTP/1.1, without an Upgrade header.")
+        scope = self._head.scope(self._parser, self._peer, self._local)
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade() and not self._server.is_closing
-        exchange = Exchange(self, self._scope(version), keep_alive=keep_alive, expects_continue=self._expects_continue)
-        self._parsed = exchange
+        self._parsed = Exchange(self, scope, keep_alive=keep_alive, expects_continue=self._head.expects_continue)
         if self._exchange is None:
-            self._begin(exchange)
+            self._begin(self._parsed)
         else:
-            self._pipelined.append(exchange)
+            self._pipelined.append(self._parsed)
             self._pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         assert self._parsed is not None
         self._parsed.take(body)
+        self._empty_bytes = 0
         self._progress += len(body)
         if self._progress >= PROGRESS_BYTES:
             self._progress = 0
@@ -195,10 +166,12 @@ class Connection(asyncio.Protocol):
             await self._drained
 
     def resume_reading(self) -> None:
-        """Let more come."""
+        """Let more come, and first what waits unparsed."""
         if not self._is_reading:
             self._is_reading = True
-            self._transport.resume_reading()
+            self._parse_slices()
+            if self._is_reading:
+                self._transport.resume_reading()
 
     def close(self) -> None:
         """Close at once if nothing is being answered, else after the answer."""
@@ -206,6 +179,14 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._exchange.keep_alive = False
+
+    def look(self, now: float) -> None:
+        """Cut off a client that is late: with reading what was sent to it, else with sending."""
+        unread = self._transport.get_write_buffer_size()
+        if not unread or not self._unread_bytes - PROGRESS_BYTES < unread <= self._unread_bytes:  # it has read some, or was sent more
+            self._unread_bytes, self._read_deadline = unread, now + SLOW_S
+        if now > (self._read_deadline if unread else self.deadline):
+            self._transport.abort()
 
     def abort(self) -> None:
         """Cut it off."""
@@ -229,11 +210,15 @@ class Connection(asyncio.Protocol):
         if not exchange.is_answered:
             self._transport.abort()
         elif not exchange.keep_alive:
-            self._hang_up(exchange.is_received)
+            self._hang_up(exchange.is_received and self._refusal is None)
         elif self._pipelined:
-            self._begin(self._pipelined.popleft())
+            following = self._pipelined.popleft()
+            self.deadline = float("inf") if following.is_received else self._loop.time() + SLOW_S
+            self._begin(following)
+        elif self._refusal is not None:
+            self._tell(self._refusal)
         else:
-            self.deadline = self._loop.time() + IDLE_S
+            self.deadline = self._loop.time() + (SLOW_S if self._head.is_begun else IDLE_S)
             self.resume_reading()
 
     def _hang_up(self, is_received: bool) -> None:  # noqa: FBT001  a state, not an option
@@ -241,52 +226,66 @@ class Connection(asyncio.Protocol):
         if is_received:
             self._transport.close()
             return
-        self._is_lingering, self._progress = True, 0
+        self._is_lingering, self._progress, self._unparsed = True, 0, b""
         self.deadline = self._loop.time() + LINGER_S
         self.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
+    def _parse_slices(self) -> None:
+        data, self._unparsed = self._unparsed, b""
+        begin = 0
+        while begin < len(data) and self._is_reading and not self._is_lingering:
+            self._parse(data[begin : begin + SLICE_BYTES])
+            begin += SLICE_BYTES
+        self._unparsed = data[begin:]
+
+    def _parse(self, data: bytes) -> None:
+        self._empty_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._pause_reading()  # the offer is not taken up: the request is answered as it is, and the connection ends
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, ServeliteError) else BadRequest("The request can't be read."))
+        except httptools.HttpParserError as error:
+            self._refuse(BadRequest(f"Not HTTP/1.1 as it should be: {error}."))
+        else:
+            if self._empty_bytes > EMPTY_BYTES:
+                self._refuse(HeadersTooLarge(f"{EMPTY_BYTES} bytes have come without a whole head or any body. Send less around them."))
+
     def _refuse(self, error: ServeliteError) -> None:
-        """Answer what is no request, and hang up."""
-        if self._exchange is not None or self._is_lingering:
-            self._transport.abort()
-            return
+        """Answer what is no request when it is its turn, and hang up."""
+        if self._parsed is not None and not self._parsed.is_received:
+            self._withdraw(self._parsed)
+        if self._exchange is None:
+            self._tell(error)
+        else:
+            self._refusal = error
+            self._pause_reading()
+
+    def _withdraw(self, exchange: Exchange) -> None:
+        """Forget a request whose body turned out to be none."""
+        if exchange is not self._exchange:
+            self._pipelined.pop()
+        elif self._task is not None and not exchange.is_answered:
+            self._task.cancel()
+            self._task = self._exchange = None
+
+    def _tell(self, error: ServeliteError) -> None:
         request_id = self._server.new_id()
         body = problem(error, request_id)
         lines = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
         self._transport.write(STATUS_LINES[error.status] + self.date_line + lines.encode() + body)
         self._hang_up(is_received=False)
 
+    def _drop(self, data: bytes) -> None:
+        self._progress += len(data)
+        if self._progress > LINGER_BYTES:
+            self._transport.abort()
+
     def _pause_reading(self) -> None:
         if self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()
-
-    def _scope(self, version: str) -> Scope:
-        url = self._url if self._url.startswith(b"/") else _origin_form(self._url)
-        raw_path, _, query = url.partition(b"?")
-        path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
-            "scheme": "http",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": self._headers,
-            "client": self._peer,
-            "server": self._local,
-        }
-
-
-def _origin_form(url: bytes) -> bytes:
-    """Return path and query of a URL that names its host too, as to a proxy."""
-    parsed = httptools.parse_url(url)
-    if not parsed.path:
-        raise BadRequest("The request's target has no path.")
-    path: bytes = parsed.path
-    return path + (b"?" + parsed.query if parsed.query else b"")

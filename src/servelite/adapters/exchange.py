@@ -95,9 +95,7 @@ class Exchange:
         assert self._start is not None
         lines = [STATUS_LINES[self._start["status"]], self._wire.date_line, b"content-length: %d\r\n" % len(body)]
         for name, value in self._start["headers"]:
-            if name == b"connection":
-                self.keep_alive = False  # the only value an answer of ours has is "close"
-            elif name != b"content-length":
+            if name != b"content-length":
                 lines.append(b"%b: %b\r\n" % (name, value))
         if not self.keep_alive or not self.is_received:
             self.keep_alive = False  # what is left of the body is not waited for

@@ -1,17 +1,24 @@
 """The gateway's front: a call goes straight to the native dialect, everything else to the pages."""
 
 from servelite.adapters.asgi import App, Message, Receive, Scope, Send
-from servelite.adapters.native import PREFIX, answer_call
+from servelite.adapters.guard import Guard
+from servelite.adapters.native import PREFIX, answer_call, refuse
 from servelite.adapters.pages import pages
+from servelite.core.errors import CallerError
 from servelite.runtime.engine import Engine
 
 
-def gateway(engine: Engine) -> App:
-    """Make the ASGI application that serves an engine."""
+def gateway(engine: Engine, guard: Guard) -> App:
+    """Make the ASGI application that serves an engine to those whom the guard lets in."""
     others = pages(engine)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PREFIX):
+        try:
+            guard.check(scope)
+        except CallerError as error:
+            await refuse(error, engine.new_id(), send)
+            return
+        if scope["method"] == "POST" and scope["path"].startswith(PREFIX):
             await answer_call(engine, scope, receive, send)
             return
         request_id = engine.new_id()

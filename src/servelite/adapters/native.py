@@ -53,8 +53,10 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
 
 
 async def refuse(error: ServeliteError, request_id: str, send: Send) -> None:
-    """Answer a request that ran nothing; the connection ends, for its body may be unread."""
-    headers = [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
+    """Answer a request that ran nothing."""
+    headers = [(b"x-request-id", request_id.encode())]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
     await respond(send, error.status, MEDIA_TYPE, problem(error, request_id), headers)

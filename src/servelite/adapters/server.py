@@ -15,6 +15,7 @@ from servelite.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from servelite.adapters.asgi import App
+    from servelite.adapters.guard import Guard
     from servelite.adapters.web import WebServer
 
 GRACE_S = 5.0
@@ -34,23 +35,23 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(engine: Engine, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve an engine until SIGINT or SIGTERM; `ready` is called once calls are answered.
+def serve(engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve an engine to those whom the guard lets in, until SIGINT or SIGTERM; `ready` is called once calls are answered.
 
     Raises:
         DefinitionError: a function can't be loaded.
         WorkerDied: a worker ended while it loaded its function.
     """
-    uvloop.run(_serve(engine, listener, ready))
+    uvloop.run(_serve(engine, guard, listener, ready))
 
 
-async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None]) -> None:
     signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     server: WebServer | None = None
     try:
-        if application := await _start(engine, signalled):
+        if application := await _start(engine, guard, signalled):
             _settle_garbage()
             server = await _listen(application, engine, listener)
             ready()
@@ -62,10 +63,10 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
             await server.close()
 
 
-async def _start(engine: Engine, signalled: asyncio.Event) -> "App | None":
+async def _start(engine: Engine, guard: "Guard", signalled: asyncio.Event) -> "App | None":
     """Start the workers, and make the application meanwhile; return None where a signal came before they were ready."""
     starting, stopping = asyncio.create_task(engine.start()), asyncio.create_task(signalled.wait())
-    application = await asyncio.to_thread(_application, engine)
+    application = await asyncio.to_thread(_application, engine, guard)
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if starting.done():
@@ -92,10 +93,10 @@ def _settle_garbage() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _application(engine: Engine) -> "App":
+def _application(engine: Engine, guard: "Guard") -> "App":
     from servelite.adapters.gateway import gateway
 
-    return gateway(engine)
+    return gateway(engine, guard)
 
 
 async def _listen(application: "App", engine: Engine, listener: socket.socket) -> "WebServer":

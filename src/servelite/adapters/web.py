@@ -65,6 +65,6 @@ class WebServer:
     def _sweep(self) -> None:
         self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
         now = self.loop.time()
-        for connection in [one for one in self.connections if one.deadline < now]:
-            connection.abort()
+        for connection in list(self.connections):
+            connection.look(now)
         self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, inline_engine
+from servelite.assembly import DEFAULT_LEDGER, inline_engine, shared_key
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
@@ -37,7 +37,7 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
     """Call a function once: the output goes to stdout, the receipt to stderr.
 
     Without INPUT the first line of examples.jsonl is sent. `-` reads stdin, `@FILE` a file. With --url
-    PATH is the function's name, or its folder.
+    PATH is the function's name, or its folder, and the key in SERVELITE_KEY is sent, if there is one.
 
     \b
     Example:
@@ -115,14 +115,16 @@ def _first_example(function: Description) -> bytes:
 
 def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
     connection: http.client.HTTPConnection | None = None
+    shared = shared_key()
+    key = {"Authorization": f"Bearer {shared}"} if shared else {}
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=URL_TIMEOUT_S)
         path = f"{parts.path.rstrip('/')}/functions/{quote(name, safe='')}"
         if body is None:
-            body = _first_example(_describe_remote(connection, path))
-        connection.request("POST", path, body, {"Content-Type": media_type} if media_type else {})
+            body = _first_example(_describe_remote(connection, path, key))
+        connection.request("POST", path, body, {**key, **({"Content-Type": media_type} if media_type else {})})
         response = connection.getresponse()
         content = response.read()
     except ValueError as error:
@@ -136,8 +138,8 @@ def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> No
     _print(content, response.headers.get_content_type(), response.headers.get("Servelite-Receipt", ""), failed)
 
 
-def _describe_remote(connection: http.client.HTTPConnection, path: str) -> Description:
-    connection.request("GET", path)
+def _describe_remote(connection: http.client.HTTPConnection, path: str, key: dict[str, str]) -> Description:
+    connection.request("GET", path, headers=key)
     response = connection.getresponse()
     content = response.read()
     if response.status != 200:

@@ -31,6 +31,35 @@ class Size(click.ParamType[int, Any]):
         return size
 
 
+class HostName(click.ParamType[str, Any]):
+    """The name of a host, as the Host header has it."""
+
+    name = "host name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name without its port, which does not matter."""
+        from servelite.adapters.guard import host_name
+        from servelite.core.errors import BadRequest
+
+        try:
+            return host_name(value.encode())
+        except BadRequest:
+            self.fail(f"'{value}' is not the name of a host. Write for example models.example.org.", param, ctx)
+
+
+class Origin(click.ParamType[str, Any]):
+    """Where web pages come from, as browsers write it in the Origin header."""
+
+    name = "origin"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the origin."""
+        origin: str = value.lower()
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[!-.0-~]+", origin):
+            self.fail(f"'{value}' is not an origin. Write scheme and host only, for example https://models.example.org.", param, ctx)
+        return origin
+
+
 class Month(click.ParamType[datetime, Any]):
     """A calendar month as 2026-11; the moment it begins, UTC."""
 

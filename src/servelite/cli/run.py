@@ -7,16 +7,30 @@ from pathlib import Path
 import click
 
 from servelite.assembly import DEFAULT_LEDGER
-from servelite.cli.options import Size, ledger_option
+from servelite.cli.options import HostName, Origin, Size, ledger_option
+from servelite.core.errors import DefinitionError
 
 
 @click.command("run")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond this machine only with --require-key.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes any free one.")
 @click.option("--max-body", default="6MiB", show_default=True, type=Size(), help="Longest body of a call.")
+@click.option("--require-key", is_flag=True, help="Answer only those who send the key that is in SERVELITE_KEY.")
+@click.option("--allow-host", multiple=True, type=HostName(), metavar="NAME", help="Another name of this server, as behind a proxy.")
+@click.option("--allow-origin", multiple=True, type=Origin(), metavar="URL", help="Web pages that may call besides the server's own.")
 @ledger_option(default=DEFAULT_LEDGER)
-def run_command(paths: tuple[Path, ...], host: str, port: int, max_body: int, ledger: str) -> None:
+def run_command(  # noqa: PLR0913  one an option
+    *,
+    paths: tuple[Path, ...],
+    host: str,
+    port: int,
+    max_body: int,
+    require_key: bool,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    ledger: str,
+) -> None:
     """Serve one function folder, several, or a folder of them.
 
     \b
@@ -24,15 +38,21 @@ def run_command(paths: tuple[Path, ...], host: str, port: int, max_body: int, le
       servelite run functions/sentiment
       servelite run functions --port 9000
     """
+    from servelite.adapters.guard import Guard
     from servelite.adapters.server import bind, serve
-    from servelite.assembly import gateway_engine
+    from servelite.assembly import gateway_engine, required_key
 
     logging.basicConfig(format="servelite: %(message)s", level=logging.WARNING)
+    key = required_key() if require_key else None
     listener = bind(host, port)
+    is_local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+    if not (is_local or key):
+        raise DefinitionError(f"Others can reach {host}, so calls need a key. Add --require-key, or stay on --host 127.0.0.1.")
+    takes_any_host = not (is_local or allow_host)  # what a Host is checked for is a page, and a page has no key
+    guard = Guard(None if takes_any_host else {host.lower(), *allow_host}, allow_origin, key)
     engine = gateway_engine(paths, ledger, max_body)
     names = ", ".join(sorted(engine.pools))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
-        click.echo("servelite: warning: there are no keys yet, so whoever reaches this port may call.", err=True)
-    serve(engine, listener, ready=lambda: click.echo(f"Serving {names} on {url} (playground at {url}/, Ctrl-C stops)"))
+    playground = "" if key else f"playground at {url}/, "
+    serve(engine, guard, listener, ready=lambda: click.echo(f"Serving {names} on {url} ({playground}Ctrl-C stops)"))

@@ -14,7 +14,7 @@ from servelite.core.errors import FunctionError, wire_code
 from servelite.core.function import BINARY, Description
 from servelite.core.likeness import TOLERANCE, difference
 from servelite.runtime.engine import Engine
-from servelite.runtime.pool import BATCH_BYTES
+from servelite.runtime.waiting import BATCH_BYTES
 
 UNREADABLE = b"\xff"
 """Neither UTF-8 nor JSON; a function of bytes takes it like any other, so it is spared this neighbour."""

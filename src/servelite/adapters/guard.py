@@ -1,0 +1,108 @@
+"""Who may ask: the Host that a request names, the web page that sent it, and the key it shows; all before its body is read."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from servelite.adapters.asgi import Scope
+from servelite.core.errors import BadRequest, Forbidden, MisdirectedHost, Unauthorized
+
+OPEN_PATHS = frozenset(("/livez", "/readyz"))
+"""What needs no key: whoever watches the server need not be able to call it."""
+
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+"""What changes nothing and costs nothing, so that a page of another origin may send it; it can't read the answer."""
+
+KNOWN_HOSTS = 64
+"""Host values remembered as accepted; clients write them, so there is an end to it."""
+
+HOST = re.compile(rb"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,255})(?::[0-9]{0,5})?", re.IGNORECASE)
+
+Headers = dict[bytes, bytes]
+
+
+class Guard:
+    """Lets a request in, or raises why not.
+
+    `hosts` are the names this server answers to besides its own, None for any; `origins` the web pages that may send more
+    than GET, besides those of this server; `key` what every request must show, None if nothing.
+    """
+
+    def __init__(self, hosts: Collection[str] | None = (), origins: Collection[str] = (), key: str | None = None) -> None:
+        self._hosts = hosts
+        self._origins = {origin.encode() for origin in origins}
+        self._key_hash = None if key is None else _hash(key.encode())
+        self._known: set[bytes] = set()
+
+    def check(self, scope: Scope) -> None:
+        """Let a request in; a call pays one look at its headers.
+
+        Raises:
+            BadRequest: its Host is none.
+            MisdirectedHost: its Host is not this server.
+            Forbidden: a page of another origin sent it.
+            Unauthorized: it shows no key, or a wrong one.
+        """
+        headers = dict(scope["headers"])
+        host = headers.get(b"host")  # HTTP/1.0 may leave it out; no browser does
+        if host is not None and host not in self._known:
+            self._meet(host, scope["server"][0])
+        if scope["method"] not in SAFE_METHODS:
+            self._check_origin(headers)
+        if self._key_hash is not None and scope["path"] not in OPEN_PATHS:
+            _check_key(headers.get(b"authorization", b""), self._key_hash)
+
+    def _meet(self, host: bytes, own_address: str) -> None:
+        """Look at a Host for the first time."""
+        name = host_name(host)
+        if not (self._hosts is None or name in self._hosts or _is_own(name, own_address)):
+            raise MisdirectedHost(f"'{name}' is not a name of this server. If it should be one, --allow-host {name} makes it so.")
+        if len(self._known) >= KNOWN_HOSTS:
+            self._known.clear()
+        self._known.add(host)
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get(b"origin")
+        if origin is None:
+            if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+                raise Forbidden("A web page of another site sent this request.")
+        elif origin != b"http://%b" % headers.get(b"host", b"") and origin not in self._origins:
+            shown = origin[:255].decode("latin-1")
+            raise Forbidden(f"Web pages of '{shown}' may not send this. If they should, --allow-origin lets them.")
+
+
+def host_name(host: bytes) -> str:
+    """Return the name in a Host header, without port and in the one way it is compared; BadRequest where there is none."""
+    match = HOST.fullmatch(host)
+    if not match:
+        raise BadRequest("The Host header is no host. Send a name or an address, and perhaps a port.")
+    return match[1].decode("ascii").lower().removesuffix(".").strip("[]")
+
+
+def _check_key(authorization: bytes, key_hash: bytes) -> None:
+    scheme, _, key = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not hmac.compare_digest(_hash(key.strip(b" ")), key_hash):
+        raise Unauthorized("The key is missing or wrong. Send the header Authorization: Bearer KEY.")
+
+
+def _is_own(name: str, own_address: str) -> bool:
+    """Tell whether a name is this machine's in every network: localhost, a loopback address, or the address that was reached."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address == _unmapped(own_address)
+
+
+def _unmapped(address: str) -> IPv4Address | IPv6Address:
+    """Return an address as its client wrote it: a socket for both families shows those of IPv4 as IPv6."""
+    found = ip_address(address)
+    return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
+
+
+def _hash(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
