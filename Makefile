@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: install ## Run the tests (under two minutes)
-	$(BIN)/python -m pytest -m "not training"
+	$(BIN)/python -m pytest -m "not training and not slow"
 
 check: install ## Format, lint, types, import contracts, dependencies, spelling
 	$(BIN)/ruff format --check $(OURS)
