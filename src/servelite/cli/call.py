@@ -38,7 +38,7 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
       servelite call functions/sentiment '{"text": "I love it"}'
       servelite call sentiment @review.json --url http://127.0.0.1:8080
     """
-    body, media_type = _read_input(input_)
+    body, media_type = read_input(input_)
     if url is not None:
         _call_server(url, Path(path).resolve().name, body, media_type)
     else:
@@ -59,7 +59,7 @@ def _log_to_stderr(*, with_tracebacks: bool) -> None:
     logging.basicConfig(handlers=[handler])
 
 
-def _read_input(said: str | None) -> tuple[bytes | None, str]:
+def read_input(said: str | None) -> tuple[bytes | None, str]:
     """Return the body that INPUT stands for, None for the first example; and its media type, where a file's name tells it."""
     if said is None:
         return None, ""

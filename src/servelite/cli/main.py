@@ -16,10 +16,11 @@ COMMANDS = {
     "list": "List functions with their limits.",
     "show": "Show a function's schema, card and artefacts.",
     "usage": "Sum what calls used and what it costs.",
+    "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""
 
-ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "usage": "usage"}
+ROOMS = {"new": "new", "run": "run", "call": "call", "list": "show", "show": "show", "usage": "usage", "torture": "torture"}
 
 
 class _Commands(click.Group):
