@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from servelite.tools.torture.load import keep_asking
-from servelite.tools.torture.server import are_running, kill, until
+from servelite.tools.torture.server import are_running, send, until
 from servelite.tools.torture.stage import ROOMY_TIMEOUT_S, Scene, Stage
 from servelite.tools.torture.verdict import Finding, finding
 
@@ -36,7 +36,7 @@ async def _kill_workers(scene: Scene, pause_s: float) -> int:
         await asyncio.sleep(pause_s)
         await until(scene.server.workers, within_s=10)
         for worker in list(scene.server.workers())[:1]:
-            kill(worker)
+            send(signal.SIGKILL, worker)
             killed += 1
     return killed
 
@@ -52,7 +52,7 @@ async def kill_gateway(stage: Stage) -> Finding:
         gone_s = await until(lambda: not are_running(workers), within_s=3 * ORPHANED_S)
         left = are_running(workers)
         for worker in left:
-            kill(worker)
+            send(signal.SIGKILL, worker)
         await hanging
         return finding(
             "never" if gone_s is None else f"{gone_s * 1000:.0f} ms",

@@ -53,17 +53,17 @@ class Server:
         return resident_mib(self.process.pid)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send the gateway a signal."""
-        self.process.send_signal(number)
+        """Send the gateway a signal, if it is there; not by asyncio, which would reap an ended process unseen by its own watcher."""
+        if self.process.returncode is None:
+            send(number, self.process.pid)
 
     async def end(self) -> None:
         """Kill it and all below it, if they are still there."""
         left = self.family()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self.send_signal(signal.SIGKILL)
         await self.process.wait()
         for pid in left:
-            kill(pid)
+            send(signal.SIGKILL, pid)
 
 
 @contextlib.asynccontextmanager
@@ -102,10 +102,10 @@ def are_running(pids: set[int]) -> set[int]:
     return {pid for pid in pids if _read(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])}
 
 
-def kill(pid: int) -> None:
-    """Kill a process that may be gone already."""
+def send(number: signal.Signals, pid: int) -> None:
+    """Send a signal to a process that may be gone already."""
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 async def until(condition: Callable[[], object], within_s: float) -> float | None:
