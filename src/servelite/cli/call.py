@@ -46,7 +46,7 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
     """
     if url is None:
         _enter_environment(find_function(Path(path)))
-    body, media_type = _read_input(input_)
+    body, media_type = read_input(input_)
     if url is not None:
         _call_server(url, Path(path).resolve().name, body, media_type)
     else:
@@ -74,7 +74,7 @@ def _log_to_stderr(*, with_tracebacks: bool) -> None:
     logging.basicConfig(handlers=[handler])
 
 
-def _read_input(said: str | None) -> tuple[bytes | None, str]:
+def read_input(said: str | None) -> tuple[bytes | None, str]:
     """Return the body that INPUT stands for, None for the first example; and its media type, where a file's name tells it."""
     if said is None:
         return None, ""

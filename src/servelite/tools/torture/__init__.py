@@ -1,0 +1,1 @@
+"""Breaking a function on purpose, from outside, to see whether the server keeps its promises."""

@@ -1,0 +1,90 @@
+"""The function under torture as a client sees it: where it is served, what it takes, and how it is called."""
+
+import json
+from dataclasses import dataclass
+
+from servelite.core.errors import DefinitionError, ServiceError
+from servelite.core.function import Description
+from servelite.tools.torture.client import ANSWER_WITHIN_S, HOST, Line, Reply, ask, dial
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A served function, and the body of a good call of it."""
+
+    port: int
+    function: Description
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """Where calls are sent."""
+        return f"/functions/{self.function.name}"
+
+    @property
+    def host(self) -> str:
+        """What the Host header says."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The good body, then those of the examples; each once."""
+        return list(dict.fromkeys([self.body, *(self.function.encode_input(one["input"]) for one in self.function.examples)]))
+
+    def request(self, body: bytes | None = None, /, **headers: str) -> bytes:
+        """Return the bytes of a call: of the good one, or of one with another body or other headers (`content_type="…"`)."""
+        sent = self.body if body is None else body
+        media_type = self.function.takes[0].replace("*", "png")
+        said = {"host": self.host, "content_type": media_type, "content_length": str(len(sent)), **headers}
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in said.items())
+        return f"POST {self.path} HTTP/1.1\r\n{lines}\r\n".encode() + sent
+
+    async def call(self, body: bytes | None = None, within_s: float = ANSWER_WITHIN_S) -> Reply:
+        """Send one call."""
+        return await ask(self.port, self.request(body), within_s)
+
+    async def get(self, path: str) -> Reply:
+        """Read a page."""
+        return await ask(self.port, f"GET {path} HTTP/1.1\r\nhost: {self.host}\r\n\r\n".encode(), within_s=10)
+
+    async def dial(self, count: int) -> list[Line]:
+        """Open connections."""
+        return [await dial(self.port) for _ in range(count)]
+
+    async def has_read(self) -> None:
+        """Wait until the server has surely read what was sent before: it answers twice after it."""
+        for _ in range(2):
+            await self.get("/livez")
+
+    async def is_well(self) -> tuple[str, bool]:
+        """Tell whether the server lives and a good call is answered, as a sight of a finding."""
+        alive, good = await self.get("/livez"), await self.call()
+        is_well = alive.status == good.status == 200
+        return "well afterwards" if is_well else f"afterwards /livez {alive}, a good call {good}", is_well
+
+
+async def find_target(port: int, name: str, body: bytes | None) -> Target:
+    """Ask a server for a function; without a body its first example becomes the good call.
+
+    Raises:
+        ServiceError: no server answers there, or not as servelite does.
+        DefinitionError: it has no such function, or there is no input that it answers.
+    """
+    reply = await ask(port, f"GET /functions/{name} HTTP/1.1\r\nhost: {HOST}:{port}\r\n\r\n".encode())
+    if reply.status == 404:
+        raise DefinitionError(reply.detail or f"The server on port {port} has no function '{name}'.")
+    try:
+        function = Description.from_dict(json.loads(reply.body))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServiceError(f"{HOST}:{port} describes no function '{name}': it gave {reply}. Is servelite running there?") from error
+    target = Target(port, function, first_example(function) if body is None else body)
+    if (good := await target.call()).status != 200:
+        raise DefinitionError(f"{name} answers {good} to {target.body[:60]!r}: {good.detail} Give an input that is good with --input.")
+    return target
+
+
+def first_example(function: Description) -> bytes:
+    """Return the body of a function's first example; DefinitionError where it has none."""
+    if not function.examples:
+        raise DefinitionError(f"{function.name} has no examples.jsonl to take an input from. Give one with --input.")
+    return function.encode_input(function.examples[0]["input"])
