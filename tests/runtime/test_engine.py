@@ -142,7 +142,7 @@ async def test_stopping_ends_every_worker_and_closes_the_ledger():
 async def test_one_broken_function_does_not_keep_the_others_from_being_served(caplog):
     rig = Rig()
     rig.workshops["look"].start_fails = [DefinitionError("look/handler.py:3: no.")] * 9
-    await rig.engine.start()
+    await rig.engine.start(is_lenient=True)
     assert {name: type(error) for name, error in rig.engine.unready().items()} == {"look": DefinitionError}
     assert "look/handler.py:3" in caplog.text
     assert (await rig.engine.call(Call("1", "shout", TEXT, b"x"))).body == b"X"
@@ -152,12 +152,20 @@ async def test_one_broken_function_does_not_keep_the_others_from_being_served(ca
     await rig.engine.stop()
 
 
+async def test_a_tool_is_told_of_the_first_broken_function():
+    rig = Rig()
+    rig.workshops["look"].start_fails = [WorkerDied("The worker of look exited with code 3.")]
+    with pytest.raises(WorkerDied, match="look"):
+        await rig.engine.start()
+    await rig.engine.stop()
+
+
 async def test_where_no_function_can_be_loaded_start_says_why():
     rig = Rig()
     for name, workshop in rig.workshops.items():
         workshop.start_fails = [DefinitionError(f"{name}/handler.py:3: no.")]
     with pytest.raises(DefinitionError, match=r"shout/handler\.py:3: no\.\n.*look/handler\.py:3"):
-        await rig.engine.start()
+        await rig.engine.start(is_lenient=True)
     await rig.engine.stop()
     assert all(worker.is_stopped for workshop in rig.workshops.values() for worker in workshop.workers)
 
@@ -166,7 +174,7 @@ async def test_a_function_that_ends_while_it_starts_is_tried_again(caplog):
     rig = Rig()
     for workshop in rig.workshops.values():
         workshop.start_fails = [WorkerDied("The worker exited with code 1.")]
-    await rig.engine.start()
+    await rig.engine.start(is_lenient=True)
     assert set(rig.engine.unready()) == set(TAKES)
     until_s = time.monotonic() + 5
     await until(lambda: not rig.engine.unready() or time.monotonic() > until_s, turns=None)

@@ -65,7 +65,7 @@ async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready:
 
 async def _start(engine: Engine, guard: "Guard", signalled: asyncio.Event) -> "App | None":
     """Start the workers, and make the application meanwhile; return None where a signal came before they were ready."""
-    starting, stopping = asyncio.create_task(engine.start()), asyncio.create_task(signalled.wait())
+    starting, stopping = asyncio.create_task(engine.start(is_lenient=True)), asyncio.create_task(signalled.wait())
     application = await asyncio.to_thread(_application, engine, guard)
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

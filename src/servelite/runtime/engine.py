@@ -46,14 +46,27 @@ class Engine:
         self._is_draining = False
         self._drained = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, *, is_lenient: bool = False) -> None:
         """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
 
-        A function that can't be started is told in the log and tried again; others go on.
+        If lenient, a function that can't be started is told in the log and tried again while others go on;
+        only where no function can be loaded at all there is nothing to wait for.
 
         Raises:
-            DefinitionError: no function can be loaded.
+            DefinitionError: a function can't be loaded; if lenient, none can.
+            ServeliteError: a worker can't be started; not if lenient.
         """
+        failed = list(filter(None, await self._start_all()))
+        is_lost = len(failed) == len(self.pools) and all(isinstance(error, DefinitionError) for error in failed)
+        if is_lost and is_lenient:
+            raise DefinitionError("\n".join(error.detail for error in failed))
+        if failed and not is_lenient:
+            raise failed[0]
+        for error in failed:
+            logger.error("not every function is served: %s", error.detail)
+        self._watch = asyncio.create_task(self._look_around())
+
+    async def _start_all(self) -> list[ServeliteError | None]:
         turn = asyncio.Semaphore(STARTS_AT_ONCE)
 
         async def start(pool: Pool) -> ServeliteError | None:
@@ -64,12 +77,7 @@ class Engine:
                     return error
             return None
 
-        failed = [error for error in await asyncio.gather(*map(start, self.pools.values())) if error is not None]
-        if len(failed) == len(self.pools) and all(isinstance(error, DefinitionError) for error in failed):
-            raise DefinitionError("\n".join(error.detail for error in failed))
-        for error in failed:
-            logger.error("not every function is served: %s", error.detail)
-        self._watch = asyncio.create_task(self._look_around())
+        return await asyncio.gather(*map(start, self.pools.values()))
 
     async def call(self, call: Call, read_body: Callable[[], Awaitable[bytes]] | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted.
