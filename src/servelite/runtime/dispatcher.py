@@ -7,6 +7,7 @@ A worker that dies takes its batch with it. Nobody knows which call was at fault
 alone; one that was alone is answered with the error, or run once more if its worker was killed from outside.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,11 @@ logger = logging.getLogger("servelite.dispatcher")
 
 @dataclass(slots=True, eq=False)
 class Dispatcher:
-    """Feeds the workers of one function from its queue."""
+    """Feeds the workers of one function from its queue.
+
+    fed      workers that are ready
+    resting  those of them that have nothing to do
+    """
 
     name: str
     queue: Queue
@@ -37,22 +42,18 @@ class Dispatcher:
     cores: Cores
     statistics: Statistics
     forecast: Forecast
-    _resting: list[Lane] = field(default_factory=list)
+    fed: int = 0
+    resting: list[Lane] = field(default_factory=list)
+    _loop: asyncio.AbstractEventLoop = field(init=False)
     _roused: int = 0
     _busy: int = 0
 
-    @property
-    def has_resting(self) -> bool:
-        """Whether a worker has nothing to do."""
-        return bool(self._resting)
-
     def wake(self) -> None:
         """Have as many workers look at the queue as it has batches, if there are workers and cores for them."""
-        limits = self.workers.limits
-        while self._resting and self.queue.length > self._roused * limits.max_batch:
+        while self.resting and self.queue.length > self._roused * self.workers.limits.max_batch:
             if not self.cores.take(self, self._busy, self.workers.most):
                 return
-            lane = self._resting.pop()
+            lane = self.resting.pop()
             lane.has_core = True
             self._busy += 1
             self._roused += 1
@@ -60,6 +61,8 @@ class Dispatcher:
 
     async def feed(self, lane: Lane) -> None:
         """Hand a worker batch after batch until it has to go."""
+        self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
+        self.fed += 1
         try:
             while lane.is_fit:
                 if not self.queue.length or not self._has_core(lane):
@@ -71,20 +74,21 @@ class Dispatcher:
                 if batch:
                     await self._run(lane, batch)
         finally:
+            self.fed -= 1
             self._give_core_back(lane)
             self.wake()
 
     async def _rest(self, lane: Lane) -> None:
         self._give_core_back(lane)
         lane.idle_since_us = self.now_us()
-        self._resting.append(lane)
+        self.resting.append(lane)
         try:
-            await lane.rest()
+            await lane.rest(self._loop)
         finally:
             if lane.has_core:
                 self._roused -= 1
             else:
-                self._resting.remove(lane)
+                self.resting.remove(lane)
 
     def _has_core(self, lane: Lane) -> bool:
         if lane.has_core:

@@ -91,9 +91,9 @@ class Lane:
             self.leaves_for = self.end = reason
             self.rouse()
 
-    async def rest(self) -> None:
+    async def rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until it is roused."""
-        self._alarm = asyncio.get_running_loop().create_future()
+        self._alarm = loop.create_future()
         await self._alarm
 
     def rouse(self) -> None:

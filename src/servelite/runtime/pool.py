@@ -50,7 +50,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start the first worker; see `Workers.start`."""
-        self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
+        self._loop = asyncio.get_running_loop()  # kept, see `Dispatcher.feed`
         await self.workers.start()
 
     @property
@@ -67,16 +67,16 @@ class Pool:
             Overloaded: the queue is full, or the wait would be longer than its caller's patience.
             NoWorker: there is no worker, and the last start of one failed.
         """
+        waiting = self._queue.length
+        if not waiting and self._dispatcher.resting:
+            return
         if self.workers.is_hopeless:
             raise self._counted(no_worker(self.name))
-        if self._queue.length >= QUEUE_LIMIT:
+        if waiting >= QUEUE_LIMIT:
             raise self._counted(queue_full(self.name, QUEUE_LIMIT))
-        if self._dispatcher.has_resting and not self._queue.length:
-            return
         patience_us = self._patience_us(call)
-        if self._wait_us(1) <= patience_us and self.workers.ready:
-            return
-        self._refuse_beyond(patience_us, call)
+        if self._wait_us(1) > patience_us or not self._dispatcher.fed:
+            self._refuse_beyond(patience_us, call)
 
     async def answer(self, call: Call) -> Answer:
         """Wait for a worker and return its answer, an error among them.
@@ -88,10 +88,10 @@ class Pool:
         if self._is_stopped:
             raise not_run(self.name)
         now_us = self.now_us()
-        until_us = now_us + self._patience_us(call) if call.patience_s or self.workers.ready else FOREVER
+        until_us = now_us + self._patience_us(call) if self._dispatcher.fed or call.patience_s else FOREVER
         waiting = Waiting(call, self._loop.create_future(), now_us, until_us)
         self._queue.add(waiting)
-        if self._dispatcher.has_resting:
+        if self._dispatcher.resting:
             self._dispatcher.wake()
         else:
             self._grow()
@@ -124,7 +124,7 @@ class Pool:
     @property
     def is_ready(self) -> bool:
         """Whether a call would find a worker, one that is started for it among them."""
-        return self.workers.ready > 0 or (self.workers.description is not None and self.workers.error is None)
+        return self._dispatcher.fed > 0 or (self.workers.description is not None and self.workers.error is None)
 
     @property
     def queue_length(self) -> int:
@@ -150,19 +150,15 @@ class Pool:
 
     # waits
 
-    @property
-    def _max_batch(self) -> int:
-        return self.workers.limits.max_batch
-
     def _patience_us(self, call: Call) -> int:
         return int((call.patience_s or self.workers.limits.timeout_s) * 1e6)
 
     def _wait_us(self, workers: int) -> float:
-        return self._forecast.wait_us(self._queue.length, self._max_batch, workers)
+        return self._forecast.wait_us(self._queue.length, self.workers.limits.max_batch, workers)
 
     def _refuse_beyond(self, patience_us: float, call: Call) -> None:
         """Refuse a call that even all workers together would keep waiting; a function that sleeps wakes for the next."""
-        is_cold = not self.workers.ready
+        is_cold = not self._dispatcher.fed
         wait_us = self._wait_us(self.workers.staying) + self._forecast.init_us * is_cold
         if wait_us > patience_us and (call.patience_s or not is_cold):
             self._grow()
@@ -170,9 +166,10 @@ class Pool:
 
     def _grow(self) -> None:
         """Start a worker where there is none, or where the wait is worth one and a core is free for it."""
-        if self.workers.staying and (self._wait_us(1) <= GROW_WAIT_US or self._wait_us(self.workers.staying) <= GROW_WAIT_US):
+        if self._wait_us(1) <= GROW_WAIT_US and self._dispatcher.fed:
             return
-        self._grow_by_one()
+        if not self.workers.staying or self._wait_us(self.workers.staying) > GROW_WAIT_US:
+            self._grow_by_one()
 
     def _grow_by_one(self) -> None:
         if not self.workers.staying or self.machine.cores.has_one_for(self.workers.most):

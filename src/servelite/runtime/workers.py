@@ -38,6 +38,8 @@ class Workers:
     new_worker   makes a worker with so many threads, not started yet
     feed         hands a ready worker its calls until it has to go
     on_hopeless  told when there is no worker and none could be started, so that nobody waits for one
+    limits       the function's, the defaults where they are not known yet
+    most         how many workers there may be
     """
 
     name: str
@@ -50,6 +52,8 @@ class Workers:
     forecast: Forecast
     lanes: list[Lane] = field(default_factory=list)
     description: Description | None = None
+    limits: Limits = field(default_factory=Limits)
+    most: int = 1
     error: ServeliteError | None = None
     _expected_kib: int = FIRST_GUESS_KIB
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -116,16 +120,6 @@ class Workers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
-    def limits(self) -> Limits:
-        """The function's limits, the defaults where they are not known yet."""
-        return self.description.limits if self.description else Limits()
-
-    @property
-    def most(self) -> int:
-        """How many there may be."""
-        return self.machine.cores.workers(self.limits)
-
-    @property
     def threads(self) -> int:
         """The threads of each."""
         return self.machine.cores.threads(self.limits)
@@ -134,11 +128,6 @@ class Workers:
     def staying(self) -> int:
         """How many there are or are being started, without those that leave."""
         return sum(not lane.leaves_for for lane in self.lanes)
-
-    @property
-    def ready(self) -> int:
-        """How many may take calls."""
-        return sum(lane.ready_us > 0 and lane.is_fit for lane in self.lanes)
 
     @property
     def is_hopeless(self) -> bool:
@@ -229,7 +218,7 @@ class Workers:
 
     async def _started(self, lane: Lane) -> Lane:
         try:
-            self.description = lane.description = await lane.worker.start()
+            self._describe(lane, await lane.worker.start())
             self._measure(lane)
         except BaseException:
             self.lanes.remove(lane)
@@ -240,6 +229,11 @@ class Workers:
         self.lanes.remove(lane)  # how many threads it should have stands in the folder, which only a worker reads
         await lane.worker.stop()
         return await self._started(self._new_lane())
+
+    def _describe(self, lane: Lane, description: Description) -> None:
+        self.description = lane.description = description
+        self.limits = description.limits
+        self.most = self.machine.cores.workers(self.limits)
 
     def _measure(self, lane: Lane) -> None:
         """Take a ready worker's time and size; OutOfMemory where it is over its limit already."""
