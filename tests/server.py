@@ -110,6 +110,10 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def troubles(self) -> list[str]:
+        """Return the lines of its log that tell of more than the daily round, and those that are no log lines."""
+        return [line for line in self.errors().splitlines() if not line.startswith("{") or json.loads(line)["level"] != "info"]
+
     def errors(self) -> str:
         """Return what the server has written to stderr."""
         return self._log.read_text()

@@ -27,9 +27,9 @@ MAKE_A_KEY = f"Make one: export {KEY_VARIABLE}=$(python3 -c 'import secrets; pri
 
 
 def gateway_engine(
-    paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB, memory_mib: int | None = None
+    paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB, memory_bytes: int | None = None
 ) -> Engine:
-    """Wire an engine whose functions run in worker processes, which may use `memory_mib` together.
+    """Wire an engine whose functions run in worker processes, which may use `memory_bytes` together.
 
     Raises:
         DefinitionError: a path holds no function, or the ledger's name is unknown.
@@ -43,7 +43,7 @@ def gateway_engine(
 
         return WorkerProcess(command, worker_environment(os.environ, threads), name)
 
-    machine = Machine(Cores(cores()), Memory((memory_mib or default_memory_mib()) * 1024))
+    machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
     return _engine(find_functions(paths), new_worker, open_ledger(ledger, with_keeper=True), machine, max_body_bytes)
 
 
@@ -123,13 +123,13 @@ def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str
     return {**limits, **{name: value for name, value in environment.items() if name != KEY_VARIABLE}}
 
 
-def default_memory_mib() -> int:
+def default_memory_bytes() -> int:
     """Return what workers may use together by default: four fifths of the memory of this machine, or of its container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):  # not in a container, or not limited ("max")
             total = min(total, int(Path(file).read_text()))
-    return total * 4 // 5 // MIB
+    return total * 4 // 5
 
 
 def _engine(

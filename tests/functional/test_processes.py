@@ -86,7 +86,7 @@ def test_a_signal_ends_the_server_and_all_of_its_workers(functions: Path, start_
     assert idle.getresponse().read()
     assert server.stop(number) == 0
     assert not [worker for worker in workers if is_running(worker)]
-    assert server.errors() == ""
+    assert server.troubles() == []
     idle.close()
 
 
@@ -95,7 +95,7 @@ def test_ctrl_c_in_a_terminal_reaches_all_and_ends_cleanly(functions: Path, star
     workers = server.workers()
     os.killpg(server.process.pid, signal.SIGINT)
     assert server.process.wait(timeout=30) == 0
-    assert server.errors() == ""
+    assert server.troubles() == []
     assert not [worker for worker in workers if is_running(worker)]
 
 
@@ -165,7 +165,7 @@ def test_running_and_waiting_calls_are_answered_before_the_server_ends(write_fun
         (200, b"waiting done"),
     ]
     assert server.process.wait(timeout=30) == 0
-    assert server.errors() == ""
+    assert server.troubles() == []
 
 
 def test_a_new_call_to_a_draining_server_is_told_so(write_function: FolderWriter, start_server: StartServer) -> None:
@@ -197,7 +197,7 @@ def test_a_signal_during_the_start_ends_it_cleanly(write_function: FolderWriter,
         until(lambda: "python" in mapped(next(iter(workers))))
         until(lambda: _handles(server.process.pid, signal.SIGTERM))
         assert server.stop() == 0
-        assert server.errors() == ""
+        assert server.troubles() == []
         until(lambda: not [worker for worker in workers if is_running(worker)], within_s=2)
     finally:
         (folder / "go").touch()

@@ -42,7 +42,7 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
         await refuse(error, call.id, send)
         return
     except Exception:  # the gateway's outer edge: whatever went wrong, the client gets an answer and the log the reason
-        logger.exception("request %s failed in the gateway", call.id)
+        logger.exception("request %s failed in the gateway", call.id, extra={"function": call.function, "call": call.id})
         await refuse(ServiceError("The server failed; its log has the reason under this request id."), call.id, send)
         return
     headers = _receipt_headers(call.id, answer.receipt)

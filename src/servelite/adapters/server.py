@@ -5,13 +5,15 @@ import errno
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from servelite.core.errors import DefinitionError
 from servelite.runtime.engine import Engine
+from servelite.runtime.reloading import reload_edited
 
 if TYPE_CHECKING:
     from servelite.adapters.asgi import App
@@ -35,17 +37,25 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve an engine to those whom the guard lets in, until SIGINT or SIGTERM; `ready` is called once calls are answered.
+def serve(
+    engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None], watched: Mapping[str, Path] | None = None
+) -> None:
+    """Serve an engine to those whom the guard lets in, until SIGINT or SIGTERM.
+
+    Args:
+        engine: answers the calls; it is started and stopped here.
+        guard: refuses requests.
+        listener: the bound socket.
+        ready: called once calls are answered.
+        watched: folders of functions, by name, that are served anew when they are edited.
 
     Raises:
-        DefinitionError: a function can't be loaded.
-        WorkerDied: a worker ended while it loaded its function.
+        DefinitionError: no function can be loaded.
     """
-    uvloop.run(_serve(engine, guard, listener, ready))
+    uvloop.run(_serve(engine, guard, listener, ready, watched or {}))
 
 
-async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready: Callable[[], None], watched: Mapping[str, Path]) -> None:
     signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
@@ -55,7 +65,10 @@ async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready:
             _settle_garbage()
             server = await _listen(application, engine, listener)
             ready()
+            reloading = asyncio.create_task(reload_edited(engine, watched)) if watched else None
             await signalled.wait()
+            if reloading is not None:
+                reloading.cancel()
             await _drain(engine, signalled)
     finally:
         await engine.stop()

@@ -7,16 +7,22 @@ from typing import Any
 
 import click
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "KIB": 2**10, "MIB": 2**20}
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+MOST_MEMORY_BYTES = 2**50
+"""Beyond any machine."""
 
 MOST_BODY_BYTES = 200 * 2**20
 """A body must fit in one frame (256 MiB) with its head."""
 
 
 class Size(click.ParamType[int, Any]):
-    """A number of bytes as people write it: 6MiB, 500KB, 1000."""
+    """A number of bytes as people write it: 6MiB, 500KB, 2GiB, 1000; at most `most`."""
 
     name = "size"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number of bytes."""
@@ -26,8 +32,8 @@ class Size(click.ParamType[int, Any]):
         if not match or match[2].upper() not in UNITS:
             self.fail(f"'{value}' is not a size. Write for example 6MiB, 500KB or 1000.", param, ctx)
         size = int(match[1]) * UNITS[match[2].upper()]
-        if not 1 <= size <= MOST_BODY_BYTES:
-            self.fail(f"{value} is out of range: 1 byte to 200MiB.", param, ctx)
+        if not 1 <= size <= self._most:
+            self.fail(f"{value} is out of range: 1 byte to {self._most // UNITS['MIB']:,}MiB.", param, ctx)
         return size
 
 

@@ -2,20 +2,25 @@
 
 import ipaddress
 import logging
+import sys
 from pathlib import Path
 
 import click
 
 from servelite.assembly import DEFAULT_LEDGER
-from servelite.cli.options import HostName, Origin, Size, ledger_option
+from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, ledger_option
 from servelite.core.errors import DefinitionError
+from servelite.core.logs import log_handler
+from servelite.runtime.folders import find_functions
 
 
 @click.command("run")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond this machine only with --require-key.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes any free one.")
-@click.option("--max-body", default="6MiB", show_default=True, type=Size(), help="Longest body of a call.")
+@click.option("--max-body", default="6MiB", show_default=True, type=Size(MOST_BODY_BYTES), help="Longest body of a call.")
+@click.option("--memory", type=Size(MOST_MEMORY_BYTES), help="What all workers may use together.  [default: 80 % of this machine's]")
+@click.option("--reload", is_flag=True, help="Serve a function anew when a file of it is saved.")
 @click.option("--require-key", is_flag=True, help="Answer only those who send the key that is in SERVELITE_KEY.")
 @click.option("--allow-host", multiple=True, type=HostName(), metavar="NAME", help="Another name of this server, as behind a proxy.")
 @click.option("--allow-origin", multiple=True, type=Origin(), metavar="URL", help="Web pages that may call besides the server's own.")
@@ -26,6 +31,8 @@ def run_command(  # noqa: PLR0913  one an option
     host: str,
     port: int,
     max_body: int,
+    memory: int | None,
+    reload: bool,
     require_key: bool,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
@@ -42,7 +49,7 @@ def run_command(  # noqa: PLR0913  one an option
     from servelite.adapters.server import bind, serve
     from servelite.assembly import gateway_engine, required_key
 
-    logging.basicConfig(format="servelite: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.INFO)
     key = required_key() if require_key else None
     listener = bind(host, port)
     is_local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
@@ -50,9 +57,10 @@ def run_command(  # noqa: PLR0913  one an option
         raise DefinitionError(f"Others can reach {host}, so calls need a key. Add --require-key, or stay on --host 127.0.0.1.")
     takes_any_host = not (is_local or allow_host)  # what a Host is checked for is a page, and a page has no key
     guard = Guard(None if takes_any_host else {host.lower(), *allow_host}, allow_origin, key)
-    engine = gateway_engine(paths, ledger, max_body)
+    engine = gateway_engine(paths, ledger, max_body, memory)
     names = ", ".join(sorted(engine.pools))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     playground = "" if key else f"playground at {url}/, "
-    serve(engine, guard, listener, ready=lambda: click.echo(f"Serving {names} on {url} ({playground}Ctrl-C stops)"))
+    watched = find_functions(paths) if reload else {}
+    serve(engine, guard, listener, lambda: click.echo(f"Serving {names} on {url} ({playground}Ctrl-C stops)"), watched)

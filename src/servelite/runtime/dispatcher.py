@@ -142,7 +142,8 @@ class Dispatcher:
     def _bury(self, lane: Lane, batch: list[Waiting], error: ServeliteError) -> None:
         """Answer a call whose worker ended under it, or send the batch back to the queue's head, each call alone."""
         lane.end = error.code
-        logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra={"calls": [one.call.id for one in batch]})
+        about = {"function": self.name, "worker": lane.worker.pid, "reason": error.code, "calls": [one.call.id for one in batch]}
+        logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra=about)
         is_known = len(batch) == 1 and (batch[0].ends or not isinstance(error, WorkerKilled))
         if is_known or isinstance(error, Cancelled):
             outcomes = [Outcome(error=error)] * len(batch)

@@ -247,8 +247,9 @@ class Workers:
         lane.settle()
         self.forecast.saw_start(lane.ready_us - lane.started_us)
         self.statistics.started(lane.ready_us - lane.started_us)
-        took = f"{(lane.ready_us - lane.started_us) / 1000:.0f} ms"
-        logger.info("a worker of %s is ready, process %s, after %s", self.name, lane.worker.pid, took)
+        took_ms = (lane.ready_us - lane.started_us) // 1000
+        about = {"function": self.name, "worker": lane.worker.pid, "took_ms": took_ms}
+        logger.info("a worker of %s is ready, process %s, after %d ms", self.name, lane.worker.pid, took_ms, extra=about)
 
     async def _live(self, lane: Lane) -> None:
         try:
@@ -261,12 +262,13 @@ class Workers:
         """Take leave of a worker; the last has a successor before anybody asks, unless nobody did for long."""
         self.lanes.remove(lane)
         self.statistics.worker_ends[lane.end] += 1
-        logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end)
+        about = {"function": self.name, "worker": lane.worker.pid, "reason": lane.end}
+        logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end, extra=about)
         if not self.staying and lane.end not in ("idle", "evicted"):
             self.grow()
 
     def _told(self, error: ServeliteError) -> None:
-        logger.error("%s can't be started: %s", self.name, error.detail)
+        logger.error("%s can't be started: %s", self.name, error.detail, extra={"function": self.name, "reason": error.code})
         self._failed(error)
 
     def _failed(self, error: ServeliteError) -> None:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from servelite.core.errors import LedgerUnavailable
+from servelite.core.logs import log_handler
 from servelite.stores.ledger_file import LedgerFile
 
 MOVE_EVERY_S = 0.25
@@ -35,7 +36,7 @@ def start_keeper(ledger: Path) -> subprocess.Popen[bytes]:
 
 def main(ledger: Path) -> None:
     """Move journals until stdin ends, and once more then."""
-    logging.basicConfig(format="servelite: %(message)s")
+    logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
     is_ending = False

@@ -2,10 +2,12 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,9 +19,11 @@ from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, FrameError
 from servelite.core.frames import Kind
 from servelite.core.function import Description
+from servelite.core.logs import log_handler
 from servelite.worker.description import describe
 from servelite.worker.loader import Function, load
 from servelite.worker.onnx import intra_op_threads
+from servelite.worker.prints import Prints
 from servelite.worker.runner import Runner
 
 PR_SET_PDEATHSIG = 1
@@ -28,11 +32,14 @@ PR_SET_PDEATHSIG = 1
 
 def main(folder: Path, socket_fd: int, threads: int, gateway_pid: int) -> None:
     """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.INFO)
+    faulthandler.enable()  # a crash in native code leaves the line of Python that called it in the log
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and no core file, which takes longer to write than a new worker to start
     intra_op_threads.set(threads)
     _die_with_the_gateway(gateway_pid)
     quietly = contextlib.suppress(ConnectionError)  # a gateway that hung up needs no answer any more
-    printed = contextlib.redirect_stdout(sys.stderr)  # what a handler prints is a log, and not what a command was asked for
+    function_name = folder.resolve().name
+    printed = contextlib.redirect_stdout(Prints(logging.getLogger(f"servelite.function.{function_name}"), function_name))
     with printed, socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as reader, quietly:
         function = _load(folder, connection)
         gc.freeze()  # what was imported and opened stays; collections need not walk it

@@ -96,5 +96,6 @@ class Runner:
         """Log what went wrong inside; tell the caller only what is meant for them."""
         if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError)):
             return error
-        self._logger.error("request %s failed: %s: %s", call.id, type(error).__name__, error, exc_info=error)
+        about = {"function": self._function.name, "call": call.id}
+        self._logger.error("request %s failed: %s: %s", call.id, type(error).__name__, error, exc_info=error, extra=about)
         return FunctionFailed(f"{self._function.name} failed on this input. Its log has the reason under request {call.id}.")

@@ -1,0 +1,52 @@
+"""Serves edits: the folders of functions are watched, and one whose file was saved starts anew behind its old version."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from servelite.core.errors import ServeliteError
+from servelite.runtime.engine import Engine
+
+SETTLE_MS = 200
+"""Files that are saved within this time are one edit: an editor writes several, and a model is not written at once."""
+
+STEP_MS = 50
+"""An edit is complete when nothing was written for so long."""
+
+IGNORED_ENDINGS = (".pyc", ".swp", ".tmp", "~")
+
+logger = logging.getLogger("servelite.reload")
+
+
+async def reload_edited(engine: Engine, folders: Mapping[str, Path]) -> None:
+    """Have each function of `folders`, by name, served anew whenever something in its folder is saved; never returns."""
+    from watchfiles import awatch
+
+    homes = {name: folder.resolve() for name, folder in folders.items()}
+    edits = awatch(*homes.values(), watch_filter=lambda _, path: _matters(path, homes), debounce=SETTLE_MS, step=STEP_MS)
+    try:
+        async for changes in edits:
+            edited = [name for name, home in homes.items() if any(Path(path).is_relative_to(home) for _, path in changes)]
+            await asyncio.gather(*(_reload(engine, name) for name in edited))
+    except OSError as error:  # a folder that was moved away, or the system watches no more
+        logger.error("edits are not watched any more: %s. Restart the server.", error)
+
+
+async def _reload(engine: Engine, name: str) -> None:
+    began_s = time.monotonic()
+    try:
+        await engine.reload(name)
+    except ServeliteError as error:
+        logger.error("%s: %s The version before goes on.", name, error.detail, extra={"function": name})
+    else:
+        took_ms = round((time.monotonic() - began_s) * 1000)
+        logger.info("%s is served as it was saved, after %d ms", name, took_ms, extra={"function": name, "took_ms": took_ms})
+
+
+def _matters(path: str, homes: Mapping[str, Path]) -> bool:
+    """Leave out what Python and editors write beside a file, environments, and everything hidden."""
+    file = Path(path)
+    parts = next((file.relative_to(home).parts for home in homes.values() if file.is_relative_to(home)), ())
+    return not path.endswith(IGNORED_ENDINGS) and not any(part.startswith(".") or part == "__pycache__" for part in parts)
