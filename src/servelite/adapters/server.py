@@ -64,8 +64,9 @@ async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready:
         if application := await _start(engine, guard, signalled):
             _settle_garbage()
             server = await _listen(application, engine, listener)
-            ready()
             reloading = asyncio.create_task(reload_edited(engine, watched)) if watched else None
+            await asyncio.sleep(0)  # the first edit may follow the word that it serves at once
+            ready()
             await signalled.wait()
             if reloading is not None:
                 reloading.cancel()

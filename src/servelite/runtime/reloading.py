@@ -24,6 +24,7 @@ async def reload_edited(engine: Engine, folders: Mapping[str, Path]) -> None:
     """Have each function of `folders`, by name, served anew whenever something in its folder is saved; never returns."""
     from watchfiles import awatch
 
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     homes = {name: folder.resolve() for name, folder in folders.items()}
     edits = awatch(*homes.values(), watch_filter=lambda _, path: _matters(path, homes), debounce=SETTLE_MS, step=STEP_MS)
     try:

@@ -113,6 +113,7 @@ class Workers:
     async def stop(self) -> None:
         """End all workers now, whatever they do."""
         self._is_stopped = True
+        self.sleep("stopped")
         if self._retry is not None:
             self._retry.cancel()
         for task in self._tasks:
