@@ -58,7 +58,6 @@ def test_twenty_edits_under_load_cost_no_call(write_function: FolderWriter, star
         save(folder, version)
         until(lambda version=version: server.call("version", 1).body == b"%d" % version)
     load.stop()
-    print(f"{len(load.replies)} calls during {EDITS} reloads")
     assert {reply.status for reply in load.replies} == {200}
     assert {int(reply.body) for reply in load.replies} <= set(range(EDITS + 1))
     until(lambda: len(server.workers()) == 1)
