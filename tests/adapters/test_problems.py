@@ -10,7 +10,7 @@ import pytest
 
 from tests.adapters.conftest import FUNCTIONS
 from tests.adapters.problem import check_problem
-from tests.server import Server, read_reply
+from tests.server import Server, read_reply, until
 
 MIB = 1024 * 1024
 SECRETS = ("hunter2", "private.pem", "/srv/", str(FUNCTIONS), "RuntimeError", "handler.py")
@@ -219,3 +219,21 @@ def test_the_openapi_names_every_code_that_these_tests_saw(server: Server) -> No
     for code in ("payload_too_large", "worker_died", "timed_out", "function_failed", "method_not_allowed", "not_found"):
         assert f'"{code}"' in source
         assert code in codes
+
+
+def test_large_bodies_that_are_held_together_are_bounded(tmp_path: Path) -> None:
+    server = Server(FUNCTIONS / "flip", "--max-body", "40MiB", cwd=tmp_path)
+    part, more = bytes(39 * MIB), bytes(6 * MIB)
+    try:
+        server.wait_ready()
+        holding = [server.socket() for _ in range(4)]
+        for connection in holding:
+            connection.sendall(head("flip", f"Content-Length: {len(part) + 1}") + part)
+        reply = until(lambda: (reply := server.post("flip", more, "application/octet-stream")).status != 200 and reply)
+        check_problem(reply, 429, "overloaded")
+        assert server.post("flip", b"ab", "application/octet-stream").body == b"ba"
+        for connection in holding:
+            connection.close()
+        until(lambda: server.post("flip", more, "application/octet-stream").status == 200)
+    finally:
+        server.kill()

@@ -21,6 +21,9 @@ MAX_SHOWN_HEADER = 100
 MOST_DEADLINE_DIGITS = 9
 """Eleven days, in milliseconds."""
 
+SMALL_BODY_BYTES = 64 * 1024
+"""Bodies up to here are bounded by the number of calls that may wait; larger ones are counted."""
+
 PREFERRED_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\b", re.IGNORECASE)
 
 logger = logging.getLogger("servelite.http")
@@ -35,7 +38,7 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
     call = Call(engine.new_id(), scope["path"][len(PREFIX) :].removesuffix("/"))
     try:
         length = _read_headers(scope["headers"], call)
-        answer = await engine.call(call, lambda: _read_body(receive, length, engine.max_body_bytes))
+        answer = await engine.call(call, lambda: _read_body(engine, call, receive, length))
     except ClientGone:
         return
     except ServeliteError as error:
@@ -111,8 +114,9 @@ def _preferred_wait_s(value: bytes) -> float:
     return float(found[1]) if found else 0.0
 
 
-async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
-    """Read a request's body; it is refused as soon as it is known to be over the limit, in bytes."""
+async def _read_body(engine: Engine, call: Call, receive: Receive, length: int) -> bytes:
+    """Read a request's body, of a length that is said or 0; it is refused as soon as it is known to be too large."""
+    limit = engine.max_body_bytes
     if length > limit:
         raise too_large(limit)
     chunks: list[bytes] = []
@@ -125,6 +129,8 @@ async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
         size += len(body)
         if size > limit:
             raise too_large(limit)
+        if size > SMALL_BODY_BYTES:
+            engine.hold(call, size)
         chunks.append(body)
         if not message.get("more_body"):
             return b"".join(chunks)

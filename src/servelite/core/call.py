@@ -13,6 +13,7 @@ class Call:
     id          32 hexadecimal digits; they begin with the time, so that ledger rows arrive in order
     deadline_s  when its time limit ends, on `time.monotonic()`'s clock; set when a worker takes it
     patience_s  how long its caller lets it wait for a worker; 0 means the function's `timeout_s`
+    held_bytes  what of its body counts for the memory that bodies may take together
     """
 
     id: str
@@ -22,6 +23,7 @@ class Call:
     account: str = "local"
     deadline_s: float = 0.0
     patience_s: float = 0.0
+    held_bytes: int = 0
 
 
 class Outcome(NamedTuple):

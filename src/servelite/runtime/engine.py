@@ -5,7 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from servelite.core.call import Answer, Call, call_id
-from servelite.core.errors import DefinitionError, FunctionNotFound, PayloadTooLarge, ServeliteError, ShuttingDown, UnsupportedMediaType
+from servelite.core.errors import (
+    DefinitionError,
+    FunctionNotFound,
+    Overloaded,
+    PayloadTooLarge,
+    ServeliteError,
+    ShuttingDown,
+    UnsupportedMediaType,
+)
 from servelite.core.function import Description
 from servelite.core.ports import Ledger
 from servelite.runtime.machine import Memory
@@ -15,6 +23,9 @@ MIB = 1024 * 1024
 
 LOOK_EVERY_S = 0.1
 """How often workers are looked at: a process that fills memory at 4 GB/s is over its limit by 400 MB when it is found."""
+
+BODIES_BYTES = 64 * MIB
+"""What large bodies of calls that are read, wait or run may take together: ten of the default limit."""
 
 STARTS_AT_ONCE = 4
 """Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
@@ -43,6 +54,7 @@ class Engine:
         self._now_s = now_s
         self._random_bits = random_bits
         self._running = 0
+        self._held_bytes = 0
         self._is_draining = False
         self._drained = asyncio.Event()
 
@@ -102,9 +114,17 @@ class Engine:
                 raise too_large(self.max_body_bytes)
             return await pool.answer(call)
         finally:
+            self._held_bytes -= call.held_bytes
             self._running -= 1
             if self._is_draining and not self._running:
                 self._drained.set()
+
+    def hold(self, call: Call, size: int) -> None:
+        """Count the `size` bytes that have come of a large body; Overloaded where all bodies together would take too much memory."""
+        self._held_bytes += size - call.held_bytes
+        call.held_bytes = size
+        if self._held_bytes > max(BODIES_BYTES, 4 * self.max_body_bytes) and self._held_bytes > size:
+            raise Overloaded("The server holds as many large bodies as it has memory for. Try again later, or send less at a time.")
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
