@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
-from servelite.core.errors import MethodNotAllowed, NotFound, ServeliteError, ServiceError, wire_code
+from servelite.core.errors import DefinitionError, MethodNotAllowed, NotFound, ServeliteError, ServiceError, ShuttingDown, wire_code
 from servelite.core.function import Description
 from servelite.runtime.engine import Engine
 
@@ -41,7 +41,7 @@ def pages(engine: Engine) -> Starlette:
 
     async def readyz(_: Request) -> Response:
         unready = engine.unready()
-        told = {name: error and wire_code(error) for name, error in unready.items()}
+        told = {name: _reason(error) for name, error in unready.items()}
         return _json({"status": "unready" if unready else "ready", "unready": told}, status=503 if unready else 200)
 
     async def metrics(_: Request) -> Response:
@@ -70,6 +70,14 @@ def pages(engine: Engine) -> Starlette:
         ],
         exception_handlers={HTTPException: refused, ServeliteError: refused, Exception: failed},
     )
+
+
+def _reason(error: ServeliteError | None) -> dict[str, str]:
+    """Say why a function is not ready; what is wrong in its folder is for the log, for it names files."""
+    if error is None:
+        return {"code": ShuttingDown.code, "detail": "The server is ending, or its first worker is not started yet."}
+    is_inside = isinstance(error, DefinitionError)
+    return {"code": wire_code(error), "detail": "It can't be loaded; the server's log says why." if is_inside else error.detail}
 
 
 def _listed(one: Description) -> dict[str, Any]:

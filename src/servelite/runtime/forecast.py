@@ -6,6 +6,11 @@ WEIGHT = 0.1
 """Of the newest measurement: after ten of them two thirds of the old average are forgotten."""
 
 
+OUTLIER = 10
+"""So many times the average is the most that one batch counts for: one call of 25 s must not refuse those of 10 ms that
+follow, and a function that did become a thousand times slower is known for it after eleven batches."""
+
+
 @dataclass(slots=True)
 class Forecast:
     """Measured times of one function, µs; 0 where nothing was measured yet.
@@ -18,8 +23,11 @@ class Forecast:
     init_us: float = 0.0
 
     def saw_batch(self, took_us: int) -> None:
-        """Learn from a batch."""
-        self.batch_us += (took_us - self.batch_us) * (WEIGHT if self.batch_us else 1.0)
+        """Learn from a batch; a single very slow one is taken for OUTLIER times the average."""
+        if self.batch_us:
+            self.batch_us += (min(took_us, self.batch_us * OUTLIER) - self.batch_us) * WEIGHT
+        else:
+            self.batch_us = took_us
 
     def saw_start(self, took_us: int) -> None:
         """Learn from a start."""
