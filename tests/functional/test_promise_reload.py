@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import FolderWriter
 from tests.server import Reply, Server, until
 
@@ -50,6 +52,7 @@ def save(folder: Path, version: int) -> None:
     (folder / "handler.py").write_text(VERSION.format(version=version))
 
 
+@pytest.mark.slow
 def test_twenty_edits_under_load_cost_no_call(write_function: FolderWriter, start_server: StartServer) -> None:
     folder = write_function("version", VERSION.format(version=0))
     server = start_server(folder, "--reload")
