@@ -73,6 +73,8 @@ class Dispatcher:
                     refuse(late, too_late(self.name), self.statistics)
                 if batch:
                     await self._run(lane, batch)
+                    if not self.cores.may_stay(self._busy, self.workers.most):
+                        self._give_core_back(lane)  # those that want it are asked first, then this one asks again
         finally:
             self.fed -= 1
             self._give_core_back(lane)
@@ -91,10 +93,9 @@ class Dispatcher:
                 self.resting.remove(lane)
 
     def _has_core(self, lane: Lane) -> bool:
-        if lane.has_core:
-            return self.cores.may_stay(self._busy, self.workers.most)
-        lane.has_core = self.cores.take(self, self._busy, self.workers.most)
-        self._busy += lane.has_core
+        if not lane.has_core:
+            lane.has_core = self.cores.take(self, self._busy, self.workers.most)
+            self._busy += lane.has_core
         return lane.has_core
 
     def _give_core_back(self, lane: Lane) -> None:

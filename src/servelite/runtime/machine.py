@@ -55,11 +55,9 @@ class Cores:
         return own == 1 or not (self._wanting or self.busy > max(self.count, most))
 
     def give_back(self) -> None:
-        """Take note that a worker is busy no more; those that want a core are told, the longest waiting first."""
+        """Take note that a worker is busy no more; those that want a core ask again, the longest waiting first."""
         self.busy -= 1
         for _ in range(len(self._wanting)):
-            if self.busy >= self.count:
-                return
             self._wanting.popleft().wake()
 
 

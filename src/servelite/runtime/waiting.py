@@ -19,7 +19,7 @@ class Waiting:
 
     until_us  when it has waited for so long that it is not run any more
     ends      workers that ended while they ran it; after the first it is run alone
-    is_taken  whether a worker has it
+    is_taken  whether it is out of the queue: a worker has it, or nobody waits for it
     """
 
     call: Call
@@ -43,15 +43,16 @@ class Queue:
         self.length += 1
 
     def add_again(self, batch: list[Waiting]) -> None:
-        """Put calls whose worker ended at the head, in their order; they have waited their time."""
+        """Put calls whose worker ended at the head, in their order; they have waited their time, and some callers left meanwhile."""
         for waiting in reversed(batch):
-            waiting.is_taken, waiting.until_us = False, FOREVER
-            self._calls.appendleft(waiting)
-        self.length += len(batch)
+            if not waiting.answer.done():
+                waiting.is_taken, waiting.until_us = False, FOREVER
+                self._calls.appendleft(waiting)
+                self.length += 1
 
     def forget(self, waiting: Waiting) -> None:
         """Leave out a call whose caller is gone; its body is not kept until its turn."""
-        waiting.call.body = b""
+        waiting.call.body, waiting.is_taken = b"", True
         self.length -= 1
         if len(self._calls) > 2 * self.length + 100:
             self._calls = deque(one for one in self._calls if not one.answer.done())
@@ -67,7 +68,9 @@ class Queue:
             if batch and (waiting.ends or batch[0].ends or size > BATCH_BYTES):
                 break
             calls.popleft()
-            if waiting.answer.done():  # its caller is gone
+            if waiting.answer.done():  # its caller is gone, and perhaps only about to say so: then it counts no longer
+                self.length -= not waiting.is_taken
+                waiting.is_taken = True
                 continue
             if waiting.until_us < now_us:
                 late.append(waiting)
@@ -89,8 +92,10 @@ class Queue:
     def take_all(self) -> list[Waiting]:
         """Return all that wait, and be empty."""
         all_ = [one for one in self._calls if not one.answer.done()]
+        for waiting in self._calls:
+            waiting.is_taken = True
         self._calls.clear()
-        self.length -= len(all_)
+        self.length = 0
         return all_
 
     def oldest_us(self) -> int:
