@@ -174,7 +174,7 @@ async def test_an_example_that_can_not_be_sent_is_a_definition_error(worker):
 async def test_a_batch_past_its_time_limit_is_killed_at_the_limit(odd, how):
     pid = pid_in(await odd.run(text("a")))
     began = time.monotonic()
-    with pytest.raises(TimedOut, match=r"^odd ran past its limit of 0\.3 s and was stopped\.$"):
+    with pytest.raises(TimedOut, match=r"^odd ran past its limit of 0\.3 s and was stopped\. Send less, or raise timeout_s\.$"):
         await odd.run(text("a", how))
     assert 0.3 <= time.monotonic() - began < 1.5
     await odd.stop()

@@ -16,6 +16,7 @@ def gateway(engine: Engine, guard: Guard) -> App:
         try:
             guard.check(scope)
         except CallerError as error:
+            engine.refused[error.code] += 1
             await refuse(error, engine.new_id(), send)
             return
         if scope["method"] == "POST" and scope["path"].startswith(PREFIX):

@@ -39,6 +39,10 @@ class _Pools(Collector):
         yield _histogram("servelite_batch_size", "Calls a batch", {n: one.batch for n, one in seen.items()})
         yield _histogram("servelite_batch_duration_seconds", "Time a batch took", {n: one.compute_s for n, one in seen.items()})
         yield _histogram("servelite_queue_duration_seconds", "Time calls waited", {n: one.queue_s for n, one in seen.items()})
+        refused = CounterMetricFamily("servelite_refusals", "Requests that reached no worker, by code", labels=["code"])
+        for code, count in self._engine.refused.items():
+            refused.add_metric([code], count)
+        yield refused
         waiting = GaugeMetricFamily("servelite_queue_length", "Calls that wait for a worker", labels=["function"])
         memory = GaugeMetricFamily("servelite_workers_memory_bytes", "Memory of all workers, as last measured", labels=["function"])
         workers = GaugeMetricFamily("servelite_workers", "Workers, by state", labels=["function", "state"])

@@ -42,6 +42,7 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
     except ClientGone:
         return
     except ServeliteError as error:
+        engine.refused[error.code] += 1
         await refuse(error, call.id, send)
         return
     except Exception:  # the gateway's outer edge: whatever went wrong, the client gets an answer and the log the reason

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from servelite.core.call import BatchReply, Outcome
 from servelite.core.errors import Cancelled, FunctionError, ServeliteError, WorkerKilled
 from servelite.runtime.forecast import Forecast
-from servelite.runtime.lane import SETTLING_BATCHES, Lane
+from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Cores
+from servelite.runtime.memory_limits import look_after_batch
 from servelite.runtime.metering import Meter
 from servelite.runtime.refusals import not_run, refuse, too_late
 from servelite.runtime.statistics import Statistics
@@ -106,10 +107,12 @@ class Dispatcher:
 
     async def _run(self, lane: Lane, batch: list[Waiting]) -> None:
         lane.batch, lane.taken_us = batch, self.now_us()
-        for waiting in batch:
-            waiting.call.deadline_s = lane.taken_us / 1e6 + lane.description.limits.timeout_s
+        calls = [waiting.call for waiting in batch]
+        deadline_s = lane.taken_us / 1e6 + lane.description.limits.timeout_s
+        for call in calls:
+            call.deadline_s = deadline_s
         try:
-            reply = await lane.worker.run([waiting.call for waiting in batch])
+            reply = await lane.worker.run(calls)
             self._answer(lane, batch, reply)
             self._learn(lane, reply)
         except (FunctionError, Cancelled) as error:
@@ -136,9 +139,8 @@ class Dispatcher:
 
     def _learn(self, lane: Lane, reply: BatchReply) -> None:
         self.forecast.saw_batch(reply.compute_us)
-        lane.batches += 1
-        if reply.peak_kib > lane.recycle_kib or lane.batches <= SETTLING_BATCHES:
-            self.workers.look_after_batch(lane)
+        if lane.is_worth_a_look(reply.peak_kib):
+            look_after_batch(lane, self.workers.replace)
 
     def _bury(self, lane: Lane, batch: list[Waiting], error: ServeliteError) -> None:
         """Answer a call whose worker ended under it, or send the batch back to the queue's head, each call alone."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from servelite.core.call import Answer, Call, call_id
@@ -11,13 +12,13 @@ from servelite.core.errors import (
     Overloaded,
     PayloadTooLarge,
     ServeliteError,
-    ShuttingDown,
     UnsupportedMediaType,
 )
 from servelite.core.function import Description
 from servelite.core.ports import Ledger
 from servelite.runtime.machine import Memory
 from servelite.runtime.pool import Pool
+from servelite.runtime.refusals import not_run
 
 MIB = 1024 * 1024
 
@@ -55,6 +56,7 @@ class Engine:
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
+        self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
 
@@ -76,7 +78,7 @@ class Engine:
             raise failed[0]
         for error in failed:
             logger.error("not every function is served: %s", error.detail)
-        self._watch = asyncio.create_task(self._look_around())
+        self._begin_to_watch()
 
     async def _start_all(self) -> list[ServeliteError | None]:
         turn = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -103,7 +105,7 @@ class Engine:
         """
         pool = self._find(call.function)
         if self._is_draining:
-            raise ShuttingDown(f"The server is ending; {call.function} was not run. Try again.")
+            raise not_run(call.function)
         _check_media_type(pool.description, call)
         pool.admit(call)
         self._running += 1
@@ -170,6 +172,15 @@ class Engine:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
         finally:
             self._ledger.close()
+
+    def _begin_to_watch(self, ended: asyncio.Task[None] | None = None) -> None:
+        """Look around from now on; a fault there is told, and does not end it."""
+        if ended is not None:
+            if ended.cancelled():
+                return
+            logger.critical("the watch over the workers failed and begins anew, by a fault of servelite", exc_info=ended.exception())
+        self._watch = asyncio.create_task(self._look_around())
+        self._watch.add_done_callback(self._begin_to_watch)
 
     async def _look_around(self) -> None:
         while True:

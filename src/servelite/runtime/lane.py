@@ -12,6 +12,9 @@ from servelite.runtime.waiting import FOREVER, Waiting
 SETTLING_BATCHES = 5
 """What a worker holds after its first batches is its size: many load something with the first call."""
 
+LOOK_BATCHES = 50
+"""A peak never falls; how often a worker that once was large is looked at: a look costs some 50 µs."""
+
 RECYCLE_SHARE = 0.7
 """Of the memory between a worker's size and its limit: grown beyond, it is replaced between calls."""
 
@@ -31,6 +34,7 @@ class Lane:
     taken_us     when it took them
     left_us      when the last of their callers left; FOREVER while one waits
     memory_kib   its memory when it was last looked at, at `looked_us`
+    peak_kib     its largest memory so far, as it says itself
     leaves_for   why it takes no more calls, a word for the metrics; "" while it does
     end          the word for its end
     """
@@ -50,6 +54,7 @@ class Lane:
     left_us: int = FOREVER
     memory_kib: int = 0
     looked_us: int = 0
+    peak_kib: int = 0
     is_being_replaced: bool = False
     leaves_for: str = ""
     end: str = WorkerDied.code
@@ -79,6 +84,12 @@ class Lane:
         waited_us = self.taken_us - arrived_us
         init_us = self.ready_us - max(arrived_us, self.started_us) if arrived_us < self.ready_us else 0
         return Wait(waited_us - init_us, init_us)
+
+    def is_worth_a_look(self, peak_kib: int) -> bool:
+        """Tell after a batch, given its highest memory so far, whether to measure it: while it settles, and when it may be large."""
+        self.batches += 1
+        is_higher, self.peak_kib = peak_kib > self.peak_kib, peak_kib
+        return self.batches <= SETTLING_BATCHES or (peak_kib > self.recycle_kib and (is_higher or self.batches % LOOK_BATCHES == 0))
 
     def settle(self) -> None:
         """Take the memory that it has now for its size; one that is nearly full by then is never replaced early."""

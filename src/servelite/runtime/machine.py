@@ -18,11 +18,11 @@ class Claimant(Protocol):
 
 @dataclass(slots=True)
 class Cores:
-    """Who may be busy: workers that run at the same time do not outnumber the cores.
+    """Who may be busy: the workers of a function that run at the same time do not outnumber the cores.
 
-    Each function may always have one busy worker, so that none starves another; further ones are busy only
-    while there are cores for them. A function that says `max_workers` above the cores may have that many:
-    it knows that its handler waits more than it computes.
+    Each function may always have one busy worker, so that none starves another: where more functions than cores are
+    busy, the system shares the cores among them. Further workers are busy only while there are cores for them. A
+    function that says `max_workers` above the cores may have that many: its handler waits more than it computes.
     """
 
     count: int
@@ -74,6 +74,10 @@ class Tenant(Protocol):
         """Since when none of them has anything to do; None where one has, or where there is none."""
         ...
 
+    def measure(self) -> None:
+        """Look at it once more, exactly: pages that several share count once."""
+        ...
+
     def sleep(self, reason: str) -> None:
         """End them until the next call."""
         ...
@@ -95,25 +99,42 @@ class Memory:
         """The memory of all workers, when they were last looked at."""
         return sum(tenant.memory_kib for tenant in self.tenants)
 
-    def make_room(self, needed_kib: int, keep: Tenant | None = None) -> bool:
-        """Let idle functions sleep, all but one, until so much fits; False where it does not."""
-        idle = [one for one in self.tenants if one is not keep and one.idle_since_us is not None]
-        for tenant in sorted(idle, key=lambda one: one.idle_since_us or 0):
-            if self.used_kib + needed_kib <= self.budget_kib:
-                return True
-            tenant.sleep("evicted")
+    def has_room(self, needed_kib: int) -> bool:
+        """Tell whether so much fits as things are."""
         return self.used_kib + needed_kib <= self.budget_kib
 
+    def make_room(self, needed_kib: int, keep: Tenant) -> bool:
+        """Let idle functions other than `keep` sleep until so much fits; False, and nobody sleeps for it, where it can't."""
+        idle = [one for one in self._idle() if one is not keep]
+        if not self.has_room(needed_kib - sum(one.memory_kib for one in idle)):
+            return False
+        for tenant in idle:
+            if not self.has_room(needed_kib):
+                tenant.sleep("evicted")
+        return True
+
     def look(self) -> None:
-        """See that the budget is kept; where everything is busy, the largest worker of all goes."""
-        if self.used_kib > self.budget_kib and not self.make_room(0):
+        """See that the budget is kept: idle functions sleep, and where that is not enough the largest worker goes."""
+        if self.has_room(0):
+            return
+        for tenant in self.tenants:
+            tenant.measure()
+        for tenant in self._idle():
+            if not self.has_room(0):
+                tenant.sleep("evicted")
+        if not self.has_room(0):
             largest = max(self.tenants, key=lambda one: one.memory_kib)
-            largest.end_largest(f"all functions together passed the {self.budget_kib // 1024:,} MiB that they may use")
+            largest.end_largest(f"and all functions together more than the {self.budget_kib // 1024:,} MiB of --memory")
+
+    def _idle(self) -> list[Tenant]:
+        """Return those that have nothing to do, the least recently used first."""
+        idle = [(one.idle_since_us, index) for index, one in enumerate(self.tenants) if one.idle_since_us is not None]
+        return [self.tenants[index] for _, index in sorted(idle)]
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Both."""
+    """What functions share: `cores` says which workers may be busy, `memory` which may be there."""
 
     cores: Cores
     memory: Memory

@@ -8,8 +8,8 @@ from pathlib import Path
 def memory_kib(pid: int, suspicious_kib: int) -> int:
     """Return the memory of a process and its descendants, 0 where it is gone.
 
-    That is their resident sets (about 20 µs); where these are above `suspicious_kib` it is their proportional
-    ones, which do not count a shared page twice and take milliseconds to add up.
+    That is their resident sets (30 to 90 µs); where these are above `suspicious_kib` it is their proportional
+    ones, which do not count a shared page twice and take longer to add up the larger they are.
     """
     pids = list(_tree(pid))
     resident = sum(map(_resident_kib, pids))

@@ -12,6 +12,7 @@ from servelite.runtime.dispatcher import Dispatcher
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Machine
+from servelite.runtime.memory_limits import kill_those_beyond
 from servelite.runtime.metering import Meter
 from servelite.runtime.refusals import no_worker, not_run, queue_full, refuse, too_late, would_wait
 from servelite.runtime.statistics import Statistics
@@ -113,7 +114,7 @@ class Pool:
             if lane.left_us < FOREVER:
                 self._cancel_if_cheaper(lane)
         self.workers.end_idle()
-        self.workers.look()
+        kill_those_beyond(self.workers.lanes, self.name, now_us)
 
     async def stop(self) -> None:
         """End the workers; what still runs or waits is refused."""
@@ -159,7 +160,7 @@ class Pool:
     def _refuse_beyond(self, patience_us: float, call: Call) -> None:
         """Refuse a call that even all workers together would keep waiting; a function that sleeps wakes for the next."""
         is_cold = not self._dispatcher.fed
-        wait_us = self._wait_us(self.workers.staying) + self._forecast.init_us * is_cold
+        wait_us = self._wait_us(self._dispatcher.fed) + self._forecast.init_us * is_cold
         if wait_us > patience_us and (call.patience_s or not is_cold):
             self._grow()
             raise self._counted(would_wait(self.name, wait_us, patience_us))

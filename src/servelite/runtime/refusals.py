@@ -1,6 +1,7 @@
 """What callers are told whose calls are not run."""
 
 from collections.abc import Iterable
+from copy import copy
 
 from servelite.core.errors import NoWorker, Overloaded, ServeliteError, ShuttingDown
 from servelite.runtime.statistics import Statistics
@@ -12,12 +13,12 @@ def refuse(calls: Iterable[Waiting], error: ServeliteError, statistics: Statisti
     for waiting in calls:
         if not waiting.answer.done():
             statistics.calls[error.code] += 1
-            waiting.answer.set_exception(type(error)(error.detail))
+            waiting.answer.set_exception(copy(error))
 
 
 def not_run(name: str) -> ShuttingDown:
     """The server ends."""
-    return ShuttingDown(f"The server is ending; {name} was not run.")
+    return ShuttingDown(f"The server is ending; {name} was not run. Try again, there or elsewhere.")
 
 
 def no_worker(name: str) -> NoWorker:

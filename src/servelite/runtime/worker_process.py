@@ -152,7 +152,8 @@ class WorkerProcess:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
             self._kill()
-            await self._process.wait()
+            with contextlib.suppress(TimeoutError):  # one that hangs in a system call ends when that does; nobody waits for it
+                await asyncio.wait_for(self._process.wait(), STOP_GRACE_S)
 
     async def _hang_up_when_gone(self) -> None:
         """End the link and all that the process started with it: a child that it left behind may hold the socket open."""
@@ -172,7 +173,9 @@ class WorkerProcess:
 
     def _kill_late(self, question: int) -> None:
         if self._link.is_waiting and self._link.questions == question:
-            self.kill(TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped."))
+            self.kill(
+                TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped. Send less, or raise timeout_s.")
+            )
 
     def _kill(self) -> None:
         """Kill the process and what it started; it leads a session of its own."""

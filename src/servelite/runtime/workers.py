@@ -14,19 +14,16 @@ from servelite.core.errors import NoWorker, OutOfMemory, ServeliteError
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
-from servelite.runtime.lane import SETTLING_BATCHES, Lane
+from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Machine
+from servelite.runtime.memory_limits import kill
 from servelite.runtime.statistics import Statistics
-from servelite.runtime.waiting import FOREVER
 
 RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to start a worker again; the last one repeats."""
 
 FIRST_GUESS_KIB = 64 * 1024
 """What a worker is taken to need before one was seen: Python, pydantic and a small model."""
-
-IDLE_LOOK_US = 1_000_000
-"""How often the memory of a worker is looked at that has nothing to do."""
 
 logger = logging.getLogger("servelite.workers")
 
@@ -97,6 +94,10 @@ class Workers:
         if self._retry is None and self.staying < self.most and not self._is_stopped:
             self._open_soon()
 
+    def replace(self, lane: Lane) -> None:
+        """Start the successor of a worker, which leaves when that one is ready."""
+        lane.is_being_replaced = self._open_soon(lane)
+
     def end_idle(self) -> None:
         """End the workers that had nothing to do for `idle_s`; after a broken edit one stays, for it could not be started again."""
         now_us = self.now_us()
@@ -139,8 +140,8 @@ class Workers:
 
     @property
     def memory_kib(self) -> int:
-        """What they use together; those that leave are as good as gone."""
-        return sum(lane.memory_kib for lane in self.lanes if not lane.leaves_for)
+        """What they use together; those that leave and do nothing are as good as gone."""
+        return sum(lane.memory_kib for lane in self.lanes if lane.batch or not lane.leaves_for)
 
     @property
     def idle_since_us(self) -> int | None:
@@ -150,43 +151,25 @@ class Workers:
             return None
         return max(lane.idle_since_us for lane in staying)
 
-    def look(self) -> None:
-        """Look at the workers' memory, and kill those over their limit."""
-        now_us = self.now_us()
+    def measure(self) -> None:
+        """Look at their memory exactly."""
         for lane in self.lanes:
-            if lane.has_core or not lane.ready_us or now_us - lane.looked_us >= IDLE_LOOK_US:
-                lane.looked_us, lane.memory_kib = now_us, lane.worker.memory_kib(lane.limit_kib)
-                if lane.memory_kib > lane.limit_kib:
-                    self._kill(lane, f"more than the {lane.limit_kib // 1024:,} MiB of memory_mib")
-
-    def look_after_batch(self, lane: Lane) -> None:
-        """See what a worker holds between calls; one that grows towards its limit is replaced before it gets there."""
-        lane.memory_kib = lane.worker.memory_kib(FOREVER)
-        if lane.batches <= SETTLING_BATCHES:
-            lane.settle()
-        if lane.is_full:
-            lane.leave("recycled")
-        elif lane.memory_kib > lane.recycle_kib and not lane.is_being_replaced:
-            lane.is_being_replaced = self._open_soon(lane)
+            lane.memory_kib = lane.worker.memory_kib(0)
 
     def end_largest(self, why: str) -> None:
         """Kill the largest worker, whatever it does."""
-        self._kill(max(self.lanes, key=lambda lane: lane.memory_kib), why)
-
-    def _kill(self, lane: Lane, why: str) -> None:
-        used = f"A worker of {self.name} used {lane.memory_kib // 1024:,} MiB"
-        lane.end = OutOfMemory.code
-        lane.worker.kill(OutOfMemory(f"{used}, {why}, and was stopped."))
+        kill(max(self.lanes, key=lambda lane: lane.memory_kib), self.name, f"{why}. Give it more, or the functions less")
 
     # starts and ends
 
     def _open_soon(self, replaced: Lane | None = None) -> bool:
-        """Begin to start a worker; False where its memory can't be had, which matters only if there is no other."""
+        """Begin to start a worker; False where its memory can't be had: nobody sleeps so that another has one more."""
+        if self.staying and not self.machine.memory.has_room(self._expected_kib):
+            return False
         try:
             lane = self._new_lane()
         except NoWorker as error:
-            if not self.staying:
-                self._told(error)
+            self._told(error)
             return False
         self._spawn(self._open_behind(lane, replaced))
         return True
@@ -204,7 +187,9 @@ class Workers:
 
     async def _open(self, lane: Lane) -> None:
         self._spawn(self._live(await self._started(lane)))
-        self.error, self._failures = None, 0
+        if self._retry is not None:
+            self._retry.cancel()
+        self.error, self._failures, self._retry = None, 0, None
 
     def _new_lane(self) -> Lane:
         """Make a worker that is not started yet; NoWorker where its memory can't be had."""
@@ -221,8 +206,9 @@ class Workers:
         try:
             self._describe(lane, await lane.worker.start())
             self._measure(lane)
-        except BaseException:
+        except BaseException as error:
             self.lanes.remove(lane)
+            self.statistics.worker_ends[error.code if isinstance(error, ServeliteError) else "stopped"] += 1
             await lane.worker.stop()
             raise
         if lane.threads == self.threads:

@@ -33,6 +33,7 @@ PR_SET_PDEATHSIG = 1
 def main(folder: Path, socket_fd: int, threads: int, gateway_pid: int) -> None:
     """Serve one function over an inherited Unix socket; returns when the gateway closes it."""
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.INFO)
+    os.dup2(2, 1)  # what native code and children print goes to the log too, as it is
     faulthandler.enable()  # a crash in native code leaves the line of Python that called it in the log
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and no core file, which takes longer to write than a new worker to start
     intra_op_threads.set(threads)
