@@ -58,9 +58,13 @@ def run_command(  # noqa: PLR0913  one an option
     takes_any_host = not (is_local or allow_host)  # what a Host is checked for is a page, and a page has no key
     guard = Guard(None if takes_any_host else {host.lower(), *allow_host}, allow_origin, key)
     engine = gateway_engine(paths, ledger, max_body, memory)
-    names = ", ".join(sorted(engine.pools))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     playground = "" if key else f"playground at {url}/, "
     watched = find_functions(paths) if reload else {}
-    serve(engine, guard, listener, lambda: click.echo(f"Serving {names} on {url} ({playground}Ctrl-C stops)"), watched)
+
+    def say_ready() -> None:
+        names = ", ".join(one.name for one in engine.described()) or "nothing yet"
+        click.echo(f"Serving {names} on {url} ({playground}Ctrl-C stops)")
+
+    serve(engine, guard, listener, say_ready, watched)

@@ -40,7 +40,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        message = f"servelite: {record.getMessage()}".replace("\n", "\\n")
+        function, message = getattr(record, "function", ""), record.getMessage().replace("\n", "\\n")
+        message = f"servelite: {message}" if function in message else f"servelite: {function}: {message}"
         if record.exc_info:
             message += f"\n{self.formatException(record.exc_info)}"
         return CONTROL.sub(lambda found: repr(found[0])[1:-1], message)

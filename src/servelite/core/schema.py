@@ -83,7 +83,10 @@ class Codec:
             if self._writes is str:
                 return str(value).encode()
             body = self._output.dump_json(value)
-        except (ValidationError, PydanticSerializationError, UnicodeEncodeError) as error:
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False)
+            raise FunctionFailed(f"The output does not fit the return type: {'; '.join(map(_sentence, found[:3]))}.") from error
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise FunctionFailed(f"The output does not fit the return type: {error}") from error
         except Exception as error:  # as above
             raise FunctionFailed(f"A validator of the return type raised {type(error).__name__}: {error}") from error
@@ -103,7 +106,11 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
         if not adapter.pydantic_complete:  # it names something that is not defined: ask now, not in the first call
             adapter.rebuild()
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
-        raise DefinitionError(f"The type {annotation} can't be validated: {error.message}") from error
+        why, cure = (
+            error.message.partition("\n")[0],
+            "Use types that JSON can say: for an array list[float], and np.array(x) in the handler",
+        )
+        raise DefinitionError(f"The type {annotation} can't be validated: {why} {cure}.") from error
     return adapter
 
 

@@ -9,6 +9,7 @@ from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
     DefinitionError,
     FunctionNotFound,
+    NoWorker,
     Overloaded,
     PayloadTooLarge,
     ServeliteError,
@@ -64,20 +65,20 @@ class Engine:
         """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
 
         If lenient, a function that can't be started is told in the log and tried again while others go on;
-        only where no function can be loaded at all there is nothing to wait for.
+        only where no function can be loaded, or none fits into the memory, there is nothing to wait for.
 
         Raises:
             DefinitionError: a function can't be loaded; if lenient, none can.
             ServeliteError: a worker can't be started; not if lenient.
         """
         failed = list(filter(None, await self._start_all()))
-        is_lost = len(failed) == len(self.pools) and all(isinstance(error, DefinitionError) for error in failed)
+        is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
             raise DefinitionError("\n".join(error.detail for error in failed))
         if failed and not is_lenient:
             raise failed[0]
         for error in failed:
-            logger.error("not every function is served: %s", error.detail)
+            logger.error("not every function is served: %s It is tried again.", error.detail)
         self._begin_to_watch()
 
     async def _start_all(self) -> list[ServeliteError | None]:

@@ -194,8 +194,9 @@ class Workers:
     def _new_lane(self) -> Lane:
         """Make a worker that is not started yet; NoWorker where its memory can't be had."""
         if not self.machine.memory.make_room(self._expected_kib, keep=self):
-            budget = f"all functions together may use {self.machine.memory.budget_kib // 1024:,} MiB (--memory)"
-            raise NoWorker(f"There is no memory for a worker of {self.name}: {budget}.")
+            budget = f"all functions together may use {self.machine.memory.budget_kib // 1024:,} MiB"
+            needed = f"a worker of {self.name} needs {self._expected_kib // 1024:,}"
+            raise NoWorker(f"There is no memory: {needed} MiB, and {budget}. Give more: --memory SIZE.")
         limit_kib = self.limits.memory_mib * 1024 if self.description else self.machine.memory.budget_kib
         lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self._expected_kib)
         lane.worker.on_end = lane.rouse
@@ -255,7 +256,8 @@ class Workers:
             self.grow()
 
     def _told(self, error: ServeliteError) -> None:
-        logger.error("%s can't be started: %s", self.name, error.detail, extra={"function": self.name, "reason": error.code})
+        if str(error) != str(self.error):  # what is tried again and again is told once
+            logger.error("%s can't be started: %s", self.name, error.detail, extra={"function": self.name, "reason": error.code})
         self._failed(error)
 
     def _failed(self, error: ServeliteError) -> None:

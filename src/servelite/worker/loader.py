@@ -4,6 +4,7 @@ Whatever is wrong in the folder becomes one DefinitionError that begins with the
 """
 
 import importlib.util
+import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from servelite.core.errors import DefinitionError
 from servelite.core.function import LIMITS_ATTRIBUTE, Limits
 from servelite.core.schema import Codec
 from servelite.core.signature import Signature, read_signature
+
+logger = logging.getLogger("servelite.loader")
 
 _folders: set[Path] = set()
 """Folders of the functions that this process has imported."""
@@ -44,6 +47,9 @@ def load(folder: Path) -> Function:
     if not file.is_file():
         raise DefinitionError(f"{folder} has no handler.py. Make one with: servelite new {folder.name}")
     module = _import(file)
+    if _is_uninstalled(folder):
+        about = f"{folder / 'requirements.txt'} is not installed: {folder.name} runs with the packages of servelite's own environment"
+        logger.warning("%s. Install it with: servelite install %s", about, folder, extra={"function": folder.name})
     handler = _find_handler(module, file)
     limits: Limits = getattr(handler, LIMITS_ATTRIBUTE)
     try:
@@ -69,22 +75,27 @@ def _import(file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise DefinitionError(f"{error.filename or file}:{error.lineno or 1}: {error.msg}.") from error
+        source = file if error.filename == str(file.resolve()) else error.filename
+        raise DefinitionError(f"{source or file}:{error.lineno or 1}: SyntaxError: {error.msg}.") from error
     except ModuleNotFoundError as error:
-        raise DefinitionError(f"{_where(error, file)}: there is no module '{error.name}' here. {_cure(file.parent)}") from error
+        raise DefinitionError(f"{where(error, file)}: there is no module '{error.name}' here. {_cure(file.parent)}") from error
     except DefinitionError as error:
-        raise DefinitionError(f"{_where(error, file)}: {error.detail}") from error
+        raise DefinitionError(f"{where(error, file)}: {error.detail}") from error
     except (Exception, SystemExit) as error:  # a handler.py is user code: whatever it raises is told with its place
-        raise DefinitionError(f"{_where(error, file)}: {type(error).__name__}: {error}") from error
+        raise DefinitionError(f"{where(error, file)}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _cure(folder: Path) -> str:
     """Say how a module gets here: requirements.txt is still to be installed, or does not name it yet."""
     requirements = folder / "requirements.txt"
-    if requirements.is_file() and Path(sys.prefix).resolve().parent != folder.resolve():
+    if _is_uninstalled(folder):
         return f"Install what {requirements} names: servelite install {folder}"
     return f"A file of yours goes beside handler.py; a package goes into {requirements}, then run: servelite install {folder}"
+
+
+def _is_uninstalled(folder: Path) -> bool:
+    return (folder / "requirements.txt").is_file() and Path(sys.prefix).resolve().parent != folder.resolve()
 
 
 def _make_way(folder: Path) -> None:
@@ -103,7 +114,7 @@ def _is_own(source: str, folder: Path) -> bool:
     return source.startswith(f"{folder}/") and not source.startswith(f"{folder}/.venv/")
 
 
-def _where(error: BaseException, file: Path) -> str:
+def where(error: BaseException, file: Path) -> str:
     """Name the deepest line of the function's own folder that the error came through."""
     place, folder = f"{file}", file.parent.resolve()
     for frame, line in traceback.walk_tb(error.__traceback__):

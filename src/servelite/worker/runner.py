@@ -15,7 +15,7 @@ from typing import Any
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
-from servelite.worker.loader import Function
+from servelite.worker.loader import Function, where
 
 logger = logging.getLogger("servelite.function")
 
@@ -97,5 +97,9 @@ class Runner:
         if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError)):
             return error
         about = {"function": self._function.name, "call": call.id}
-        self._logger.error("request %s failed: %s: %s", call.id, type(error).__name__, error, exc_info=error, extra=about)
+        if isinstance(error, FunctionFailed):  # found by servelite: its own frames say nothing to the author
+            self._logger.error("request %s failed: %s", call.id, error.detail, extra=about)
+        else:
+            place = where(error, self._function.folder / "handler.py")
+            self._logger.error("request %s failed: %s: %s: %s", call.id, place, type(error).__name__, error, exc_info=error, extra=about)
         return FunctionFailed(f"{self._function.name} failed on this input. Its log has the reason under request {call.id}.")
