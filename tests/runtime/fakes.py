@@ -36,12 +36,22 @@ def described(name: str = "f", **limits: Any) -> Description:
 
 @dataclass
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is told to go on, and notices who asks it for ever."""
 
     us: int = 1_000_000
+    asked: int = 0
 
     def __call__(self) -> int:
+        self.asked += 1
+        assert self.asked < 100_000, "somebody goes round in circles"
         return self.us
+
+
+def advance_timers(seconds: float) -> None:
+    """Set the event loop's own clock forward, so that what is due in so many seconds is due now."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds
 
 
 @dataclass
@@ -68,15 +78,22 @@ class MemoryLedger:
 class Workshop:
     """Makes workers, and keeps what all of them were given.
 
-    batches    the calls of every run
-    kills      bodies at which a worker dies, and with which error
+    start_us     what a start takes on the clock
+    run_us       what a run takes on the clock
+    compute_us   what a run is said to have taken, and one more for each of its calls
+    memory_kib   of each worker that is not given some of its own
+    batches      the calls of every run
+    kills        bodies at which a worker dies, and with which error
     start_fails  errors of the next starts
-    is_open    whether a run may end; see `close_door`
+    door         whether a run may end; see `FakeWorker.finish` for one alone
+    start_door   whether a start may end
     """
 
     description: Description
     clock: Clock = field(default_factory=Clock)
+    start_us: int = 0
     run_us: int = 0
+    compute_us: int = 1000
     memory_kib: int = 1000
     batches: list[list[Call]] = field(default_factory=list)
     kills: dict[bytes, ServeliteError] = field(default_factory=dict)
@@ -90,7 +107,7 @@ class Workshop:
         self.start_door.set()
 
     def new_worker(self, threads: int = 1) -> "FakeWorker":
-        self.workers.append(FakeWorker(self))
+        self.workers.append(FakeWorker(self, threads))
         return self.workers[-1]
 
     @property
@@ -98,50 +115,81 @@ class Workshop:
         return [[call.body for call in batch] for batch in self.batches]
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeWorker:
-    """The `Worker` port without a process: a call's answer is its body in capitals."""
+    """The `Worker` port without a process: a call's answer is its body in capitals.
+
+    own_kib  its memory, where it is not the workshop's
+    bodies   what it was given, run by run
+    """
 
     workshop: Workshop
-    killed_with: asyncio.Future[ServeliteError] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    threads: int = 1
+    own_kib: int | None = None
+    bodies: list[list[bytes]] = field(default_factory=list)
+    is_started: bool = False
     is_stopped: bool = False
     is_alive: bool = True
     pid: int = 7
     on_end: Callable[[], None] = lambda: None
+    _verdict: ServeliteError | None = None
+    _killed: asyncio.Event = field(default_factory=asyncio.Event)
+    _finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> Description:
-        await self.workshop.start_door.wait()
+        self.is_started = True
+        await self._until_any(self.workshop.start_door)
         if self.workshop.start_fails:
             raise self.workshop.start_fails.pop(0)
+        self.workshop.clock.us += self.workshop.start_us
         return self.workshop.description
 
     async def run(self, calls: Sequence[Call]) -> BatchReply:
         self.workshop.batches.append(list(calls))
-        door = asyncio.ensure_future(self.workshop.door.wait())
-        await asyncio.wait({door, self.killed_with}, return_when=asyncio.FIRST_COMPLETED)
-        if self.killed_with.done():
-            door.cancel()
-            raise self.killed_with.result()
+        self.bodies.append([call.body for call in calls])
+        await self._until_any(self.workshop.door, self._finished)
+        self._finished.clear()
         self.workshop.clock.us += self.workshop.run_us
         for call in calls:
             if call.body in self.workshop.kills:
                 error = self.workshop.kills[call.body]
                 self.is_alive = not isinstance(error, FunctionError)
                 raise error
-        return BatchReply([Outcome(call.body.upper()) for call in calls], 1000 + len(calls), 500, 2048)
+        outcomes = [Outcome(call.body.upper()) for call in calls]
+        return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(0)))
+
+    def finish(self) -> None:
+        """Let the run that is under way end, though the door is closed."""
+        self._finished.set()
 
     def memory_kib(self, suspicious_kib: int) -> int:
-        return self.workshop.memory_kib
+        return self.workshop.memory_kib if self.own_kib is None else self.own_kib
 
     def kill(self, error: ServeliteError) -> None:
+        self._verdict = self._verdict or error
         self.is_alive = False
-        if not self.killed_with.done():
-            self.killed_with.set_result(error)
+        self._killed.set()
+        self.on_end()
+
+    def crash(self) -> None:
+        """End by itself, while it has nothing to do."""
+        self.is_alive = False
         self.on_end()
 
     async def stop(self) -> None:
         self.is_stopped = True
+        self.is_alive = False
+
+    async def _until_any(self, *events: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (*events, self._killed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._verdict:
+            raise self._verdict
 
 
 def a_machine(cores: int = 1, budget_kib: int = 1 << 40) -> Machine:
-    return Machine(Cores(cores), Memory(budget_kib))
+    return Machine(Cores(cores), Memory(budget_kib, []))

@@ -1,10 +1,11 @@
+import asyncio
 import time
 from dataclasses import replace
 
 import pytest
 
 from servelite.core.call import Call
-from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker, PayloadTooLarge, UnsupportedMediaType, WorkerDied
+from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker, Overloaded, PayloadTooLarge, UnsupportedMediaType, WorkerDied
 from servelite.core.function import BINARY, JSON, TEXT
 from servelite.runtime.engine import Engine
 from servelite.runtime.metering import Meter
@@ -83,6 +84,18 @@ async def test_a_media_type_that_does_not_fit_is_refused_unread_with_those_that_
         await rig.engine.call(Call("1", function, media_type), never_read)
     assert cure in caught.value.detail
     assert (rig.ran, rig.ledger.rows) == ([], [])
+
+
+async def test_a_call_that_would_wait_too_long_is_refused_unread(rig):
+    rig.workshops["shout"].compute_us = 1_000_000
+    await rig.engine.call(Call("1", "shout", TEXT, b"x"))
+    rig.workshops["shout"].door.clear()
+    busy = asyncio.create_task(rig.engine.call(Call("2", "shout", TEXT, b"x")))
+    await until(lambda: len(rig.ran) == 2)
+    with pytest.raises(Overloaded):
+        await rig.engine.call(Call("3", "shout", TEXT, patience_s=0.5), never_read)
+    rig.workshops["shout"].door.set()
+    assert (await busy).body == b"X"
 
 
 @pytest.mark.parametrize(("function", "media_type"), [("shout", TEXT), ("look", BINARY), ("add", JSON)])

@@ -44,7 +44,7 @@ class Lane:
     started_us: int
     limit_kib: int
     recycle_kib: int = FOREVER
-    description: Description = field(init=False)
+    description: Description = field(init=False, repr=False)
     ready_us: int = 0
     idle_since_us: int = 0
     has_core: bool = False

@@ -14,8 +14,9 @@ def kill_those_beyond(lanes: Iterable[Lane], function: str, now_us: int) -> None
     """Measure a function's workers, and kill those beyond their limit."""
     for lane in lanes:
         if lane.has_core or not lane.ready_us or now_us - lane.looked_us >= IDLE_LOOK_US:
-            lane.looked_us, lane.memory_kib = now_us, lane.worker.memory_kib(lane.limit_kib)
-            if lane.memory_kib > lane.limit_kib:
+            lane.looked_us, used_kib = now_us, lane.worker.memory_kib(lane.limit_kib)
+            lane.memory_kib = used_kib if lane.ready_us else max(used_kib, lane.memory_kib)  # it will need what was kept for it
+            if used_kib > lane.limit_kib:
                 kill(lane, function, f"more than the {lane.limit_kib // 1024:,} MiB of memory_mib. Raise it, or send less at a time")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from servelite.core.errors import NoWorker, OutOfMemory, ServeliteError
+from servelite.core.errors import NoWorker, OutOfMemory, ServeliteError, ShuttingDown
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
@@ -95,8 +95,8 @@ class Workers:
             self._open_soon()
 
     def replace(self, lane: Lane) -> None:
-        """Start the successor of a worker, which leaves when that one is ready."""
-        lane.is_being_replaced = self._open_soon(lane)
+        """Start the successor of a worker, which leaves when that one is ready; not if a start failed just now."""
+        lane.is_being_replaced = self._retry is None and self._open_soon(lane)
 
     def end_idle(self) -> None:
         """End the workers that had nothing to do for `idle_s`; after a broken edit one stays, for it could not be started again."""
@@ -117,6 +117,8 @@ class Workers:
         self.sleep("stopped")
         if self._retry is not None:
             self._retry.cancel()
+        for lane in [one for one in self.lanes if not one.ready_us]:
+            lane.worker.kill(ShuttingDown())  # told to who waits for it in `start` or `reload`
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -270,7 +272,7 @@ class Workers:
             self.on_hopeless()
 
     def _try_again(self) -> None:
-        self._retry = None
+        self._retry, self.error = None, None if self.staying else self.error  # where others served on, it is past
         if not self.staying:
             self.grow()
 
