@@ -123,7 +123,10 @@ async def test_a_lone_call_beyond_memory_mib_is_answered_with_out_of_memory_and_
     made.workers[0].own_kib += 1024
     await made.look(after_us=S)
     assert await made.answers([task]) == [OutOfMemory]
-    assert task.result().error.detail == "A worker of f used 101 MiB, more than the 100 MiB of memory_mib, and was stopped."
+    assert (
+        task.result().error.detail == "A worker of f was stopped: it used 101 MiB, more than the 100 MiB of memory_mib. "
+        "Raise it, or send less at a time."
+    )
     assert [(row.code, row.status, row.billed_us) for row in made.ledger.rows] == [("out_of_memory", 507, 2 * S)]
     assert made.ends == {"out_of_memory": 1}
 

@@ -144,7 +144,10 @@ async def test_a_busy_function_keeps_its_memory_and_the_other_is_told(bench):
     two = Bench("two", one.machine, one.clock)
     with pytest.raises(NoWorker) as caught:
         await two.pool.start()
-    assert caught.value.detail == "There is no memory for a worker of two: all functions together may use 100 MiB (--memory)."
+    assert (
+        caught.value.detail == "There is no memory: a worker of two needs 64 MiB, and all functions together may use 100 MiB. "
+        "Give more: --memory SIZE."
+    )
     assert two.workers == []
     assert await one.open_door_for(tasks) == [b"FIRST"]
     advance_timers(1)
@@ -216,5 +219,8 @@ async def test_where_all_functions_together_pass_the_budget_the_largest_busy_wor
     one.machine.memory.look()
     one.workshop.door.set()
     assert await one.answers(tasks) == [b"A", OutOfMemory]
-    said = "A worker of two used 111 MiB, all functions together passed the 200 MiB that they may use, and was stopped."
+    said = (
+        "A worker of two was stopped: it used 111 MiB, and all functions together more than the 200 MiB of --memory. "
+        "Give it more, or the functions less."
+    )
     assert tasks[1].result().error.detail == said

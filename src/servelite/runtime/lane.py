@@ -89,7 +89,9 @@ class Lane:
         """Tell after a batch, given its highest memory so far, whether to measure it: while it settles, and when it may be large."""
         self.batches += 1
         is_higher, self.peak_kib = peak_kib > self.peak_kib, peak_kib
-        return self.batches <= SETTLING_BATCHES or (peak_kib > self.recycle_kib and (is_higher or self.batches % LOOK_BATCHES == 0))
+        if self.batches <= SETTLING_BATCHES or peak_kib <= self.recycle_kib:
+            return self.batches <= SETTLING_BATCHES
+        return is_higher or self.memory_kib > self.recycle_kib or self.batches % LOOK_BATCHES == 0
 
     def settle(self) -> None:
         """Take the memory that it has now for its size; one that is nearly full by then is never replaced early."""

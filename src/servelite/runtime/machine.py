@@ -103,7 +103,7 @@ class Memory:
         """Tell whether so much fits as things are."""
         return self.used_kib + needed_kib <= self.budget_kib
 
-    def make_room(self, needed_kib: int, keep: Tenant) -> bool:
+    def make_room(self, needed_kib: int, keep: Tenant | None = None) -> bool:
         """Let idle functions other than `keep` sleep until so much fits; False, and nobody sleeps for it, where it can't."""
         idle = [one for one in self._idle() if one is not keep]
         if not self.has_room(needed_kib - sum(one.memory_kib for one in idle)):

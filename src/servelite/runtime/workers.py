@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from servelite.core.errors import NoWorker, OutOfMemory, ServeliteError, ShuttingDown
+from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ShuttingDown
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
@@ -211,7 +211,8 @@ class Workers:
             self._measure(lane)
         except BaseException as error:
             self.lanes.remove(lane)
-            self.statistics.worker_ends[error.code if isinstance(error, ServeliteError) else "stopped"] += 1
+            if isinstance(error, FunctionError):  # it died or was killed
+                self.statistics.worker_ends[error.code] += 1
             await lane.worker.stop()
             raise
         if lane.threads == self.threads:
