@@ -119,13 +119,14 @@ class Workshop:
 class FakeWorker:
     """The `Worker` port without a process: a call's answer is its body in capitals.
 
-    own_kib  its memory, where it is not the workshop's
+    own_kib  its memory, where it is not the workshop's; `shared_kib` of it does not count where it is measured exactly
     bodies   what it was given, run by run
     """
 
     workshop: Workshop
     threads: int = 1
     own_kib: int | None = None
+    shared_kib: int = 0
     bodies: list[list[bytes]] = field(default_factory=list)
     is_started: bool = False
     is_stopped: bool = False
@@ -156,14 +157,15 @@ class FakeWorker:
                 self.is_alive = not isinstance(error, FunctionError)
                 raise error
         outcomes = [Outcome(call.body.upper()) for call in calls]
-        return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(0)))
+        return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(1 << 62)))
 
     def finish(self) -> None:
         """Let the run that is under way end, though the door is closed."""
         self._finished.set()
 
     def memory_kib(self, suspicious_kib: int) -> int:
-        return self.workshop.memory_kib if self.own_kib is None else self.own_kib
+        kib = self.workshop.memory_kib if self.own_kib is None else self.own_kib
+        return kib if kib <= suspicious_kib else kib - self.shared_kib
 
     def kill(self, error: ServeliteError) -> None:
         self._verdict = self._verdict or error

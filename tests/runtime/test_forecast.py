@@ -25,6 +25,12 @@ def test_a_later_batch_counts_a_tenth_and_a_later_start_half():
     assert (forecast.batch_us, forecast.init_us) == (1100, 1500)
 
 
+def test_one_very_slow_batch_counts_for_ten_times_the_average():
+    forecast = Forecast(batch_us=10_000)
+    forecast.saw_batch(25_000_000)
+    assert forecast.batch_us == pytest.approx(19_000)
+
+
 @given(TIMES)
 def test_an_average_stays_between_the_least_and_the_most_that_was_seen(times):
     forecast = Forecast()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servelite.runtime.lane import FULL_SHARE, Lane
+from servelite.runtime.lane import FULL_SHARE, LOOK_BATCHES, Lane
 from servelite.runtime.metering import Wait
 from servelite.runtime.waiting import FOREVER
 from tests.runtime.fakes import FakeWorker, Workshop, described, settle
@@ -90,6 +90,28 @@ def test_a_worker_without_any_room_is_not_replaced_by_one_like_it(memory_kib):
 def test_a_worker_is_full_when_it_grew_to_nine_tenths_of_its_limit(recycle_kib, memory_kib, is_full):
     assert FULL_SHARE == 0.9
     assert a_lane(recycle_kib=recycle_kib, memory_kib=memory_kib).is_full is is_full
+
+
+@pytest.mark.parametrize(
+    ("batches", "before_kib", "peak_kib", "is_worth_it"),
+    [
+        pytest.param(4, 60_000, 60_000, True, id="while it settles"),
+        pytest.param(5, 40_000, 50_000, False, id="small"),
+        pytest.param(5, 40_000, 50_001, True, id="large for the first time"),
+        pytest.param(5, 60_000, 60_001, True, id="larger than ever"),
+        pytest.param(5, 60_000, 60_000, False, id="once was large"),
+        pytest.param(LOOK_BATCHES - 1, 60_000, 60_000, True, id="once was large, now and then"),
+        pytest.param(LOOK_BATCHES - 1, 50_000, 50_000, False, id="small, now and then"),
+    ],
+)
+def test_a_worker_is_measured_while_it_settles_and_when_it_may_be_large(batches, before_kib, peak_kib, is_worth_it):
+    lane = a_lane(batches=batches, peak_kib=before_kib, recycle_kib=50_000)
+    assert lane.is_worth_a_look(peak_kib) is is_worth_it
+    assert (lane.batches, lane.peak_kib) == (batches + 1, peak_kib)
+
+
+def test_a_worker_that_was_large_when_it_was_measured_is_measured_again():
+    assert a_lane(batches=5, peak_kib=60_000, recycle_kib=50_000, memory_kib=50_001).is_worth_a_look(60_000)
 
 
 def test_the_first_reason_to_leave_is_the_one_that_is_told():

@@ -145,15 +145,16 @@ def test_no_core_is_lost_and_none_lies_idle_while_somebody_wants_it(count, steps
 
 @dataclass
 class FakeTenant:
-    """A function with so much memory, idle or not."""
+    """A function with so much memory, `shared_kib` of it counted too often until it is measured exactly."""
 
     memory_kib: int
     idle_since_us: int | None = None
+    shared_kib: int = 0
     sleeps_for: str = ""
     killed_for: str = ""
 
     def measure(self) -> None:
-        """Have been measured exactly already."""
+        self.memory_kib, self.shared_kib = self.memory_kib - self.shared_kib, 0
 
     def sleep(self, reason: str) -> None:
         self.sleeps_for, self.memory_kib, self.idle_since_us = reason, 0, None
@@ -202,6 +203,12 @@ def test_a_budget_that_is_kept_ends_nobody():
     assert (memory.used_kib, slept(tenants)) == (90, [])
 
 
+def test_a_budget_that_is_only_passed_by_pages_that_count_twice_ends_nobody():
+    memory = Memory(90, tenants := [*idle_ones(30, 30), FakeTenant(50, shared_kib=20)])
+    memory.look()
+    assert (memory.used_kib, slept(tenants), tenants[2].killed_for) == (90, [], "")
+
+
 def test_a_budget_that_is_passed_ends_idle_functions_before_busy_ones():
     memory = Memory(70, tenants := [FakeTenant(50), *idle_ones(10, 20)])
     memory.look()
@@ -224,10 +231,12 @@ def test_room_is_made_exactly_where_it_can_be_and_nobody_sleeps_in_vain(budget, 
     before = [(tenant.memory_kib, tenant.idle_since_us) for tenant in tenants]
     busy = sum(kib for kib, since in before if since is None)
     memory = Memory(budget, tenants)
-    assert memory.make_room(needed) is (busy + needed <= budget)
+    fits = memory.make_room(needed)
+    assert fits is (busy + needed <= budget)
     evicted = sorted((before[number] for number in slept(tenants)), key=lambda one: one[1] or 0)
     assert all(since is not None for _, since in evicted)
     stayed = [since for number, (_, since) in enumerate(before) if number not in slept(tenants) and since is not None]
     assert not stayed or not evicted or max(since for _, since in evicted) <= min(stayed)
+    assert fits or not evicted
     if evicted:
         assert memory.used_kib + evicted[-1][0] + needed > budget  # without the last one it did not fit

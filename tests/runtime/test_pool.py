@@ -64,6 +64,19 @@ async def test_a_call_is_refused_only_where_all_workers_together_are_too_slow(be
     await made.open_door_for(tasks)
 
 
+async def test_a_worker_that_is_still_started_shortens_no_wait(bench):
+    made = await with_known_batch(bench, batch_us=S, cores=2, max_batch=1, timeout_s=3)
+    made.workshop.start_door.clear()
+    tasks = await made.occupy_and_send(*[b"w"] * 3)
+    assert sorted(made.states) == ["busy", "starting"]
+    with pytest.raises(Overloaded, match="waiting for 4 s"):
+        made.admit()
+    made.workshop.start_door.set()
+    await settle()
+    made.admit()
+    await made.open_door_for(tasks)
+
+
 async def test_a_full_queue_takes_no_call_whatever_is_expected(bench):
     made = await bench()
     tasks = await made.occupy_and_send(*[b"w"] * (QUEUE_LIMIT - 1))

@@ -17,11 +17,11 @@ def waiting(count: int) -> list[Waiting]:
 
 async def test_each_caller_is_told_with_an_exception_of_its_own():
     calls, statistics = waiting(2), Statistics()
-    refuse(calls, no_worker("f"), statistics)
+    refuse(calls, would_wait("f", 9_000_000, 1_000_000), statistics)
     told = [one.answer.exception() for one in calls]
     assert told[0] is not told[1]
-    assert [(error.code, error.detail) for error in told] == [("no_worker", no_worker("f").detail)] * 2
-    assert statistics.calls == {"no_worker": 2}
+    assert [(error.code, error.retry_after_s) for error in told] == [("overloaded", 8)] * 2
+    assert statistics.calls == {"overloaded": 2}
 
 
 async def test_callers_that_have_an_answer_or_are_gone_are_not_told_and_not_counted():

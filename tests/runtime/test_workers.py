@@ -94,6 +94,18 @@ async def test_a_start_that_fails_is_tried_again_at_growing_intervals(bench):
     assert all(worker.is_stopped for worker in made.workers[:-1])
 
 
+async def test_a_failure_that_repeats_is_told_once(bench, caplog):
+    made = await bench()
+    caplog.set_level(logging.ERROR)
+    made.workshop.start_fails = [BROKEN, BROKEN, DefinitionError("handler.py:9: no.")]
+    made.workers[0].crash()
+    for _ in range(3):
+        await settle()
+        advance_timers(RESTART_PAUSES_S[-1])
+    await until(lambda: made.states == ["idle"])
+    assert [record.getMessage() for record in caplog.records] == [f"f can't be started: handler.py:{line}: no." for line in (3, 9)]
+
+
 async def test_while_no_worker_can_be_started_calls_are_refused_at_once(bench):
     made = await bench(idle_s=60)
     await made.look(after_us=60 * S)
@@ -222,9 +234,9 @@ async def test_a_reload_wakes_a_function_that_could_not_be_started():
         await made.pool.start()
     await made.pool.workers.reload()
     assert await made.ask(b"a") == [b"A"]
-    advance_timers(RESTART_PAUSES_S[0])
+    made.workers[-1].crash()
     await settle()
-    assert len(made.workers) == 2  # the attempt that was due is not needed
+    assert (made.states, len(made.workers)) == (["idle"], 3)  # without the pause that was due after the failure
     await made.stop()
 
 

@@ -110,19 +110,18 @@ async def test_a_full_worker_leaves_at_once_and_what_waits_goes_to_its_successor
 
 async def test_a_worker_whose_successor_can_not_be_started_goes_on(bench):
     made = await settled(bench)
-    made.workers[0].own_kib = RECYCLED
-    made.workshop.start_fails = [OutOfMemory("no"), OutOfMemory("no")]
-    assert await made.ask(b"a") == [b"A"]
-    await settle()
-    assert made.states == ["idle"]
-    assert await made.ask(b"b", b"c") == [b"B", b"C"]
-    await settle()
-    assert len(made.workers) == 2  # not again with every call
+    made.workshop.start_fails = [OutOfMemory("no")]
+    for grown_kib in range(3):
+        made.workers[0].own_kib = RECYCLED + grown_kib
+        assert await made.ask(b"a") == [b"A"]
+        await settle()
+        assert (made.states, len(made.workers)) == (["idle"], 2)  # it is not tried again with every call
     advance_timers(1)
     await settle()
-    await made.ask(b"d")
+    made.workers[0].own_kib += 1
+    assert await made.ask(b"b") == [b"B"]
     await settle()
-    assert len(made.workers) == 3
+    assert (made.ends, len(made.workers)) == ({"out_of_memory": 1, "recycled": 1}, 3)
 
 
 # a function among others
@@ -186,6 +185,27 @@ async def test_the_memory_that_a_starting_worker_will_need_is_taken_already(benc
     assert one.machine.memory.used_kib == 60 * MIB
     with pytest.raises(NoWorker):
         await bench("two", beside=one)
+
+
+async def test_the_memory_of_a_worker_that_ends_its_last_batch_counts_until_it_rests(bench):
+    made = await bench(memory_kib=60 * MIB)
+    tasks = await made.occupy()
+    made.pool.workers.sleep("evicted")
+    assert made.pool.workers.memory_kib == 60 * MIB
+    await made.open_door_for(tasks)
+    assert made.pool.workers.memory_kib == 0
+
+
+async def test_pages_that_workers_share_cost_nobody_its_life(bench):
+    one = await bench("one", budget_kib=100 * MIB)
+    two = await bench("two", beside=one)
+    for made in (one, two):
+        made.workers[0].own_kib, made.workers[0].shared_kib = 60 * MIB, 10 * MIB
+        await made.look(after_us=S)
+    assert one.machine.memory.used_kib == 120 * MIB
+    one.machine.memory.look()
+    assert one.machine.memory.used_kib == 100 * MIB
+    assert (one.states, two.states) == (["idle"], ["idle"])
 
 
 async def test_a_sleeping_function_uses_no_memory_and_is_not_idle(bench):
