@@ -281,3 +281,17 @@ async def test_after_a_stop_nothing_is_started_again(bench):
     advance_timers(RESTART_PAUSES_S[-1])
     await settle()
     assert len(made.workers) == 2
+
+
+async def test_workers_that_end_before_their_first_call_are_started_at_ever_longer_intervals(bench):
+    made = await bench()
+    for started in range(1, 5):
+        await until(lambda started=started: len(made.workers) == started)
+        await settle()
+        made.workers[-1].crash()
+        await settle()
+    assert len(made.workers) == 4  # the next is not due yet
+    assert isinstance(made.pool.workers.error, WorkerDied)
+    advance_timers(1)
+    await until(lambda: len(made.workers) == 5)
+    assert await made.ask(b"a") == [b"A"]

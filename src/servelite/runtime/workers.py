@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ShuttingDown
+from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ServiceError, ShuttingDown, WorkerDied
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
@@ -21,6 +21,9 @@ from servelite.runtime.statistics import Statistics
 
 RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to start a worker again; the last one repeats."""
+
+BARREN_STARTS = 3
+"""So many workers in a row may end without having run a call before the next waits its turn; a worker killed from outside may be one."""
 
 FIRST_GUESS_KIB = 64 * 1024
 """What a worker is taken to need before one was seen: Python, pydantic and a small model."""
@@ -55,6 +58,7 @@ class Workers:
     _expected_kib: int = FIRST_GUESS_KIB
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: int = 0
+    _barren: int = 0
     _retry: asyncio.TimerHandle | None = None
     _is_edit_broken: bool = False
     _is_stopped: bool = False
@@ -82,8 +86,8 @@ class Workers:
         old = list(self.lanes)
         try:
             await self._open(self._new_lane())
-        except ServeliteError:
-            self._is_edit_broken = True
+        except ServeliteError as error:
+            self._is_edit_broken = not isinstance(error, ServiceError)
             raise
         self._is_edit_broken = False
         for lane in old:
@@ -191,7 +195,7 @@ class Workers:
         self._spawn(self._live(await self._started(lane)))
         if self._retry is not None:
             self._retry.cancel()
-        self.error, self._failures, self._retry = None, 0, None
+        self.error, self._failures, self._retry = None, max(0, self._barren - BARREN_STARTS), None
 
     def _new_lane(self) -> Lane:
         """Make a worker that is not started yet; NoWorker where its memory can't be had."""
@@ -255,7 +259,12 @@ class Workers:
         self.statistics.worker_ends[lane.end] += 1
         about = {"function": self.name, "worker": lane.worker.pid, "reason": lane.end}
         logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end, extra=about)
-        if not self.staying and lane.end not in ("idle", "evicted"):
+        self._barren = 0 if lane.batches else self._barren + 1
+        if self.staying or lane.end in ("idle", "evicted"):
+            return
+        if self._barren > BARREN_STARTS:
+            self._told(WorkerDied(f"Workers of {self.name} end before their first call, one after the other."))
+        else:
             self.grow()
 
     def _told(self, error: ServeliteError) -> None:
