@@ -9,9 +9,11 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.server import Reply, Server, children, until
 
@@ -70,6 +72,11 @@ def ask_all(server: Server, function: str, values: Iterable[Any], headers: dict[
     return [Ask(server, function, value, headers) for value in values]
 
 
+def cases(sentences: Mapping[str, str], quick: Iterable[str]) -> list[Any]:
+    """Make parameters of names and what they mean, all slow but the quick ones."""
+    return [pytest.param(name, id=sentence, marks=[] if name in quick else pytest.mark.slow) for name, sentence in sentences.items()]
+
+
 def timed(server: Server, function: str, value: Any) -> tuple[Reply, float]:
     """Make a call, and return how long it took."""
     begun_s = time.monotonic()
@@ -106,6 +113,25 @@ def leave(connection: socket.socket, how: str) -> None:
     if how == "RST":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+@contextlib.contextmanager
+def watching(look: Callable[[], float]) -> Iterator[list[float]]:
+    """Look at something all the time meanwhile, and keep what was seen."""
+    seen: list[float] = []
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.02):
+            seen.append(look())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def family(pid: int) -> set[int]:

@@ -13,7 +13,7 @@ from tests.adapters.problem import check_problem
 from tests.conftest import FolderWriter
 from tests.functional.crowd import calling
 from tests.functional.ledger import check_rows, wait_for_rows
-from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, noted, timed, wait_for_queue
+from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, cases, noted, timed, wait_for_queue
 from tests.server import Reply, Server, until
 
 TOLD_WITHIN_S = 0.2
@@ -67,11 +67,11 @@ CRASHES = {
     "overflow": ("a stack overflow in C", "SIGSEGV", 1),
     "divide": ("another signal", "SIGFPE", 1),
     "be_killed": ("SIGKILL, after a second try", "SIGKILL", 2),
-    "close_all": ("its own connection closed", "", 1),
+    "close_all": ("its own connection closed", "exited with code", 1),
 }
 
 
-@pytest.mark.parametrize("deed", [pytest.param(deed, id=crash[0]) for deed, crash in CRASHES.items()])
+@pytest.mark.parametrize("deed", cases({deed: crash[0] for deed, crash in CRASHES.items()}, quick=("leave", "segfault", "be_killed")))
 def test_a_crash_costs_the_call_at_fault_alone(
     write_function: FolderWriter, start_server: StartServer, measured: Measured, functions: Path, tmp_path: Path, deed: str
 ) -> None:
@@ -104,6 +104,7 @@ def _batch_with(server: Server, folder: Path, deed: str) -> list[Reply]:
     return [ask.answer() for ask in asks]
 
 
+@pytest.mark.slow
 def test_a_crash_is_metered_and_billed(write_function: FolderWriter, start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(write_function("crash", NOTING + CRASHING))
     replies = [server.call("crash", deed) for deed in ("leave", "work", "segfault")]
@@ -115,12 +116,12 @@ def test_a_crash_is_metered_and_billed(write_function: FolderWriter, start_serve
 
 WELL = "\n    @function\n    def late(number: int) -> int:\n        return number\n"
 
-BROKEN = {
-    "that raises": ("raise RuntimeError('password=hunter2')", "definition_error"),
-    "that exits": ("os._exit(3)", "worker_died"),
-    "that crashes": ("import ctypes; ctypes.string_at(0)", "worker_died"),
-    "that is no Python": ("def late(", "definition_error"),
-}
+BROKEN = [
+    pytest.param("raise RuntimeError('password=hunter2')", "definition_error", id="that raises"),
+    pytest.param("import ctypes; ctypes.string_at(0)", "worker_died", id="that crashes"),
+    pytest.param("os._exit(3)", "worker_died", id="that exits", marks=pytest.mark.slow),
+    pytest.param("def late(", "definition_error", id="that is no Python", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def tell_starts(write_function: FolderWriter) -> Callable[[str], Path]:
     return write
 
 
-@pytest.mark.parametrize(("broken", "code"), [pytest.param(*broken, id=sentence) for sentence, broken in BROKEN.items()])
+@pytest.mark.parametrize(("broken", "code"), BROKEN)
 def test_a_function_with_a_start(
     tell_starts: Callable[[str], Path], functions: Path, start_server: StartServer, broken: str, code: str
 ) -> None:
@@ -160,11 +161,11 @@ def test_a_failing_start_is_tried_again_at_growing_intervals(
     folder = tell_starts("os._exit(3)")
     server = start_server(folder, functions / "double")
     begun_s = time.monotonic()
-    until(lambda: server.call("late", 1).status == 503 and time.monotonic() > begun_s + 3)  # asking makes it no faster
+    until(lambda: server.call("late", 1).status == 503 and time.monotonic() > begun_s + 1.5)  # asking makes it no faster
     starts = [float(start) for start in noted(folder, "starts")]
     pauses = [after - before for before, after in itertools.pairwise(starts)]
     measured("pauses between starts", ", ".join(f"{pause:.2f} s" for pause in pauses), asked="growing")
-    assert 3 <= len(pauses) <= 6
+    assert 2 <= len(pauses) <= 4
     assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.5, 1.0, 2.0, 5.0), strict=False))
 
 

@@ -1,7 +1,6 @@
 """The promise of memory: a worker over `memory_mib` is stopped and told so; one that grows slowly is replaced unnoticed."""
 
 import itertools
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,8 +10,21 @@ from tests.adapters.problem import check_problem
 from tests.conftest import FolderWriter
 from tests.functional.crowd import calling
 from tests.functional.ledger import wait_for_rows
-from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, family, noted, resident_mib, timed, wait_for_queue
-from tests.server import Server, is_running, until
+from tests.functional.promises import (
+    NOTING,
+    Ask,
+    Measured,
+    StartServer,
+    ask_all,
+    cases,
+    family,
+    noted,
+    resident_mib,
+    timed,
+    wait_for_queue,
+    watching,
+)
+from tests.server import is_running, until
 
 LIMIT_MIB = 150
 TOLD_WITHIN_S = 1.0
@@ -54,6 +66,10 @@ EATING = """
     def a_started_program():
         subprocess.run([sys.executable, "-c", "import time; x = bytearray(b'x') * 400_000_000; time.sleep(20)"])
 
+    def a_program_in_a_session_of_its_own():
+        code = "import time; x = bytearray(b'x') * 400_000_000; time.sleep(20)"
+        subprocess.run([sys.executable, "-c", code], start_new_session=True)
+
     def ten_children():
         for _ in range(10):
             if os.fork() == 0:
@@ -68,7 +84,8 @@ EATING = """
         hold(shared)
 
     DEEDS = {deed.__name__: deed for deed in (
-        bytes_at_once, an_array, many_small, memory_of_c, a_forked_child, a_started_program, ten_children, a_file_in_memory)}
+        bytes_at_once, an_array, many_small, memory_of_c, a_forked_child, a_started_program,
+        a_program_in_a_session_of_its_own, ten_children, a_file_in_memory)}
 
     @function(timeout_s=30, max_workers=1, memory_mib=150, max_batch=8)
     def eat(deeds: list[str]) -> list[int]:
@@ -87,6 +104,7 @@ EATEN = {
     "memory_of_c": "what C allocates",
     "a_forked_child": "a forked child's",
     "a_started_program": "a started program's",
+    "a_program_in_a_session_of_its_own": "a program's that left the session",
     "ten_children": "ten children's, each with little",
     "a_file_in_memory": "an anonymous map",
 }
@@ -101,7 +119,7 @@ LEAKING = """
 """
 
 
-@pytest.mark.parametrize("deed", [pytest.param(deed, id=sentence) for deed, sentence in EATEN.items()])
+@pytest.mark.parametrize("deed", cases(EATEN, quick=("bytes_at_once", "a_forked_child", "a_program_in_a_session_of_its_own")))
 def test_a_worker_over_its_memory_is_stopped(
     write_function: FolderWriter, start_server: StartServer, measured: Measured, functions: Path, tmp_path: Path, deed: str
 ) -> None:
@@ -136,6 +154,7 @@ def _family_while(ask: Ask, worker: int) -> set[int]:
     return seen
 
 
+@pytest.mark.slow
 def test_the_batch_mates_of_a_call_with_too_much_memory_are_answered(write_function: FolderWriter, start_server: StartServer) -> None:
     folder = write_function("eat", NOTING + EATING)
     server = start_server(folder)
@@ -159,22 +178,23 @@ def test_a_worker_that_needs_more_than_its_limit_to_start_is_not_served(
 
 
 @pytest.mark.parametrize(
-    ("model_mib", "kib", "clients", "calls"),
-    [(0, 1024, 1, 400), (0, 1024, 4, 400), (105, 512, 4, 400), (0, 16 * 1024, 2, 100)],
-    ids=["slowly", "slowly under load", "slowly beside a large model", "in few steps"],
+    "load",
+    [
+        pytest.param((0, 1024, 1, 400), id="slowly", marks=pytest.mark.slow),
+        pytest.param((0, 1024, 4, 400), id="slowly under load"),
+        pytest.param((105, 512, 4, 300), id="slowly beside a large model"),
+        pytest.param((0, 16 * 1024, 2, 100), id="in few steps", marks=pytest.mark.slow),
+    ],
 )
 def test_a_leak_costs_no_call(
     write_function: FolderWriter,
     start_server: StartServer,
     measured: Measured,
     tmp_path: Path,
-    model_mib: int,
-    kib: int,
-    clients: int,
-    calls: int,
+    load: tuple[int, int, int, int],
 ) -> None:
+    model_mib, kib, clients, calls = load
     server = start_server(write_function("leak", NOTING + LEAKING, {"model_mib": str(model_mib)}))
-    watch = Watch(server)
     latencies: list[float] = []
 
     def call(_: int) -> int:
@@ -182,41 +202,20 @@ def test_a_leak_costs_no_call(
         latencies.append(took_s)
         return reply.json() if reply.status == 200 else -reply.status
 
-    with ThreadPoolExecutor(clients) as threads:
+    with watching(lambda: max(map(resident_mib, server.workers()), default=0)) as sizes_mib, ThreadPoolExecutor(clients) as threads:
         told = list(threads.map(call, range(calls)))
-    largest_mib = watch.end()
     workers = [worker for worker, _ in itertools.groupby(told)]
     measured("failed calls", f"{sum(one < 0 for one in told)} of {calls}", asked="0")
     measured("workers in turn", str(len(set(told))), asked="more than one")
-    measured("largest worker", f"{largest_mib:.0f} MiB", asked=f"{LIMIT_MIB} MiB at most")
+    measured("largest worker", f"{max(sizes_mib):.0f} MiB", asked=f"{LIMIT_MIB} MiB at most")
     measured("slowest call", f"{max(latencies) * 1000:.0f} ms", asked="no figure")
     assert min(told) > 0
     assert calls * kib / 1024 / LIMIT_MIB < len(set(told)) <= len(workers) < calls / 3
-    assert largest_mib < LIMIT_MIB
+    assert max(sizes_mib) < LIMIT_MIB
     assert max(latencies) < 3
     rows = wait_for_rows(tmp_path, calls)
     assert {(row["status"], row["code"]) for row in rows.values()} == {(200, "ok")}
     until(lambda: len(server.workers()) == 1)
-
-
-class Watch(threading.Thread):
-    """Looks at a server's workers all the time, and keeps the largest."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._is_over = threading.Event()
-        self._largest_mib = 0.0
-        self.start()
-
-    def run(self) -> None:
-        while not self._is_over.wait(0.02):
-            self._largest_mib = max([self._largest_mib, *map(resident_mib, self._server.workers())])
-
-    def end(self) -> float:
-        self._is_over.set()
-        self.join()
-        return self._largest_mib
 
 
 def test_a_function_that_uses_much_but_does_not_grow_is_not_replaced(write_function: FolderWriter, start_server: StartServer) -> None:
