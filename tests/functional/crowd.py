@@ -41,7 +41,7 @@ class Crowd:
         while kinds := list(map(self._kind, itertools.islice(numbers, self._dice.randint(1, MOST_PIPELINED)))):
             writer.write(b"".join(request for _, request, _ in kinds))
             for kind in kinds:
-                self._check(kind, *await _read_answer(reader))
+                self._check(kind, *await read_answer(reader))
             if self._dice.random() < 0.05:
                 await self._leave_early()
         writer.close()
@@ -86,7 +86,7 @@ class Crowd:
             self.crossed.append((name, expected, status, told))
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in head[1:-2])
     return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))

@@ -4,8 +4,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import FolderWriter
 from tests.server import Reply, Server, until
 
@@ -16,6 +14,8 @@ CLIENTS = 8
 
 VERSION = """
 from servelite import function
+
+pytestmark = pytest.mark.slow
 
 @function(max_batch=8)
 def version(numbers: list[int]) -> list[int]:
@@ -52,7 +52,6 @@ def save(folder: Path, version: int) -> None:
     (folder / "handler.py").write_text(VERSION.format(version=version))
 
 
-@pytest.mark.slow
 def test_twenty_edits_under_load_cost_no_call(write_function: FolderWriter, start_server: StartServer) -> None:
     folder = write_function("version", VERSION.format(version=0))
     server = start_server(folder, "--reload")

@@ -83,7 +83,8 @@ def test_a_worker_without_any_room_is_not_replaced_by_one_like_it(memory_kib):
     [
         pytest.param(50_000, 90_000, False, id="nine tenths"),
         pytest.param(50_000, 90_001, True, id="more than nine tenths"),
-        pytest.param(95_000, 99_000, False, id="settled there"),
+        pytest.param(95_000, 95_000, False, id="settled there"),
+        pytest.param(95_000, 95_001, True, id="grown from there"),
         pytest.param(FOREVER, 99_000, False, id="never settled"),
     ],
 )

@@ -68,7 +68,7 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether it has so little memory left that it should take no more calls."""
-        return self.recycle_kib < FULL_SHARE * self.limit_kib < self.memory_kib
+        return self.memory_kib > max(self.recycle_kib, FULL_SHARE * self.limit_kib)
 
     @property
     def state(self) -> str:

@@ -11,16 +11,17 @@ def memory_kib(pid: int, suspicious_kib: int) -> int:
     That is their resident sets (30 to 90 µs); where these are above `suspicious_kib` it is their proportional
     ones, which do not count a shared page twice and take longer to add up the larger they are.
     """
-    pids = list(_tree(pid))
+    pids = list(tree(pid))
     resident = sum(map(_resident_kib, pids))
     return resident if resident <= suspicious_kib else sum(map(_proportional_kib, pids))
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
+    """Yield a process and its descendants."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in _read(children).split():
-            yield from _tree(int(child))
+            yield from tree(int(child))
 
 
 def _resident_kib(pid: int) -> int:

@@ -14,7 +14,7 @@ from servelite.core.errors import DefinitionError, FrameError, NoWorker, Serveli
 from servelite.core.frames import Kind
 from servelite.core.function import Description
 from servelite.runtime.link import Link
-from servelite.runtime.memory import memory_kib
+from servelite.runtime.memory import memory_kib, tree
 
 EXIT_GRACE_S = 0.1
 """A worker whose socket closed is gone within this time, or is killed."""
@@ -133,7 +133,8 @@ class WorkerProcess:
         self._link.close()
 
     async def stop(self) -> None:
-        """Hang up, and wait until the process is gone; one that stays is killed."""
+        """Hang up, and wait until the process is gone; one that stays is killed, and at once what it started outside its session."""
+        self._kill_tree(but_session=self.pid)
         self._link.close()
         await self._gone(STOP_GRACE_S)
 
@@ -178,10 +179,19 @@ class WorkerProcess:
             )
 
     def _kill(self) -> None:
-        """Kill the process and what it started; it leads a session of its own."""
+        """Kill the process and what it started; it leads a session of its own, which some of that may have left."""
         if self._process is not None and self._process.returncode is None:
+            self._kill_tree()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _kill_tree(self, but_session: int | None = None) -> None:
+        """Kill the process and its descendants, but for those of a session."""
+        if self._process is not None and self._process.returncode is None:
+            for pid in list(tree(self.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    if os.getsid(pid) != but_session:
+                        os.kill(pid, signal.SIGKILL)
 
     def _death(self) -> ServeliteError:
         if self._verdict is not None:

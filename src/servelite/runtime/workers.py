@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ServiceError, ShuttingDown, WorkerDied
+from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ServiceError, ShuttingDown, WorkerDied, WorkerKilled
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
@@ -139,8 +139,9 @@ class Workers:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether there is none, the last start failed and the next is not due yet."""
-        return self._retry is not None and not self.staying
+        """Whether there is none, the last start failed and the next is not due yet; one killed from outside is first tried once more."""
+        may_pass = self._failures == 1 and isinstance(self.error, WorkerKilled)
+        return self._retry is not None and not self.staying and not may_pass
 
     # memory
 
@@ -278,7 +279,7 @@ class Workers:
             pause_s = RESTART_PAUSES_S[min(self._failures, len(RESTART_PAUSES_S) - 1)]
             self._failures += 1
             self._retry = asyncio.get_running_loop().call_later(pause_s, self._try_again)
-        if not self.staying:
+        if self.is_hopeless:
             self.on_hopeless()
 
     def _try_again(self) -> None:
