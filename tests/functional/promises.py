@@ -84,6 +84,14 @@ def timed(server: Server, function: str, value: Any) -> tuple[Reply, float]:
     return reply, time.monotonic() - begun_s
 
 
+def unready(server: Server) -> dict[str, str]:
+    """Return the functions that can't be called at the moment, with what is said of why."""
+    reply = server.get("/readyz")
+    told = reply.json()["unready"]
+    assert reply.status == (503 if told else 200)
+    return {name: str(why) for name, why in told.items()}
+
+
 def queue_length(server: Server, function: str) -> int:
     """Return how many calls wait."""
     found = re.search(rf'^servelite_queue_length{{function="{function}"}} (\S+)$', server.get("/metrics").body.decode(), re.MULTILINE)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import FolderWriter
 from tests.functional.ledger import check_rows, read_rows
-from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, family, noted, wait_for_queue
+from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, family, noted, unready, wait_for_queue
 from tests.server import Reply, Server, is_running, until
 
 pytestmark = pytest.mark.slow
@@ -84,8 +84,7 @@ def test_an_orderly_end_loses_none_of_100_calls(
     everyone = family(server.process.pid)
     begun_s = time.monotonic()
     server.process.send_signal(number)
-    unready = until(lambda: (reply := server.get("/readyz")).status == 503 and reply)
-    assert list(unready.json()["unready"]) == ["work"]
+    assert list(until(lambda: unready(server))) == ["work"]
     assert server.get("/livez").status == 200
     late = server.call("work", 0)
     assert (late.status, late.json()["code"], int(late.headers["Retry-After"]) >= 1) == (503, "shutting_down", True)
