@@ -11,6 +11,7 @@ import pytest
 from servelite.cli.main import COMMANDS, cli
 from servelite.core.errors import ServeliteError, all_errors
 from servelite.core.function import Limits
+from servelite.tools.torture.trials import TRIALS
 from tests.functional.documents import ROOT, Block, blocks, commands, run
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -176,3 +177,16 @@ def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[document.name]):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", sorted(set(re.findall(r"`(?:[a-z/]*/)?(test_\w+\.py)`", RELIABILITY))))
+def test_a_test_that_reliability_names_exists(file: str) -> None:
+    assert list((ROOT / "tests").rglob(file))
+
+
+def test_reliability_names_every_trial_and_no_other() -> None:
+    named = {name for cell in re.findall(r"trials? ((?:`\w+`(?:, )?)+)", RELIABILITY) for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {trial.name for trial in TRIALS}

@@ -71,6 +71,7 @@ class Engine:
             DefinitionError: a function can't be loaded; if lenient, none can.
             ServeliteError: a worker can't be started; not if lenient.
         """
+        self._begin_to_watch()
         failed = list(filter(None, await self._start_all()))
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
@@ -79,7 +80,6 @@ class Engine:
             raise failed[0]
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
-        self._begin_to_watch()
 
     async def _start_all(self) -> list[ServeliteError | None]:
         turn = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -92,7 +92,9 @@ class Engine:
                     return error
             return None
 
-        return await asyncio.gather(*map(start, self.pools.values()))
+        errors = await asyncio.gather(*map(start, self.pools.values()))
+        first = zip(self.pools.values(), errors, strict=True)
+        return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in first]  # others may sleep for it now
 
     async def call(self, call: Call, read_body: Callable[[], Awaitable[bytes]] | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted.

@@ -237,9 +237,11 @@ class Workers:
         lane.limit_kib = lane.description.limits.memory_mib * 1024
         lane.memory_kib = lane.worker.memory_kib(lane.limit_kib)
         self._expected_kib = lane.memory_kib
+        needs = f"A worker of {self.name} needs {lane.memory_kib // 1024:,} MiB before its first call"
         if lane.memory_kib > lane.limit_kib:
-            needs = f"A worker of {self.name} needs {lane.memory_kib // 1024:,} MiB before its first call"
             raise OutOfMemory(f"{needs}, and memory_mib is {lane.limit_kib // 1024:,}. Raise it.")
+        if lane.memory_kib > self.machine.memory.budget_kib:
+            raise OutOfMemory(f"{needs}, and all functions together may use less. Give more: --memory SIZE.")
         lane.settle()
         self.forecast.saw_start(lane.ready_us - lane.started_us)
         self.statistics.started(lane.ready_us - lane.started_us)
