@@ -4,8 +4,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import FolderWriter
 from tests.server import Reply, Server, until
+
+pytestmark = pytest.mark.slow
 
 StartServer = Callable[..., Server]
 
@@ -14,8 +18,6 @@ CLIENTS = 8
 
 VERSION = """
 from servelite import function
-
-pytestmark = pytest.mark.slow
 
 @function(max_batch=8)
 def version(numbers: list[int]) -> list[int]:
@@ -75,6 +77,28 @@ def test_a_broken_edit_keeps_the_old_version_and_says_why(write_function: Folder
     assert server.get("/readyz").status == 200
     save(folder, 2)
     until(lambda: server.call("version", 1).body == b"2")
+
+
+def test_an_edit_that_hangs_stops_no_other(write_function: FolderWriter, start_server: StartServer) -> None:
+    folder = write_function("version", VERSION.format(version=1))
+    server = start_server(folder, "--reload")
+    (old,) = server.workers()
+    (folder / "handler.py").write_text("import time\ntime.sleep(1000)\n")
+    until(lambda: len(server.workers()) == 2)
+    save(folder, 2)
+    until(lambda: server.call("version", 1).body == b"2", within_s=10)
+    until(lambda: len(server.workers()) == 1 and old not in server.workers())
+
+
+def test_an_edit_that_is_refused_changes_nothing(write_function: FolderWriter, start_server: StartServer) -> None:
+    folder = write_function("version", VERSION.format(version=1))
+    server = start_server(folder, "--reload")
+    before = server.get("/functions/version").json()
+    edited = VERSION.format(version=2).replace("max_batch=8", "max_batch=4, memory_mib=5")
+    (folder / "handler.py").write_text(edited)
+    until(lambda: "Raise it." in server.errors())
+    assert server.get("/functions/version").json() == before
+    assert server.call("version", 1).body == b"1"
 
 
 def test_a_saved_artefact_is_an_edit_and_bytecode_is_none(write_function: FolderWriter, start_server: StartServer) -> None:

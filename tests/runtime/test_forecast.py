@@ -19,14 +19,21 @@ def test_the_first_measurement_counts_whole():
 
 
 def test_a_later_batch_counts_a_tenth_and_a_later_start_half():
-    forecast = Forecast(batch_us=1000, init_us=1000)
+    forecast = Forecast(batch_us=1000, init_us=1000, batches=100)
     forecast.saw_batch(2000)
     forecast.saw_start(2000)
     assert (forecast.batch_us, forecast.init_us) == (1100, 1500)
 
 
+def test_the_first_ten_count_alike_so_that_a_slow_first_is_no_rule():
+    forecast = Forecast()
+    for took_us in (8_000_000, *[20_000] * 9):
+        forecast.saw_batch(took_us)
+    assert forecast.batch_us == pytest.approx(818_000)
+
+
 def test_one_very_slow_batch_counts_for_ten_times_the_average():
-    forecast = Forecast(batch_us=10_000)
+    forecast = Forecast(batch_us=10_000, batches=100)
     forecast.saw_batch(25_000_000)
     assert forecast.batch_us == pytest.approx(19_000)
 
@@ -43,7 +50,7 @@ def test_an_average_stays_between_the_least_and_the_most_that_was_seen(times):
 
 @given(st.integers(1, 10**6), st.integers(10**3, 10**6))
 def test_what_a_function_takes_now_is_learnt_in_some_dozens_of_batches(before_us, now_us):
-    forecast = Forecast(batch_us=before_us)
+    forecast = Forecast(batch_us=before_us, batches=100)
     for _ in range(100):
         forecast.saw_batch(now_us)
     assert forecast.batch_us == pytest.approx(now_us, rel=0.05)

@@ -94,6 +94,7 @@ class Connection(asyncio.Protocol):
         """End; a call that still waits is not run for a client that is gone."""
         self._server.forget(self)
         self._pipelined.clear()
+        self._parsed = None
         self.resume_writing()
         if self._task is not None:
             self._task.cancel()

@@ -107,6 +107,7 @@ class Exchange:
             raise ValueError("A header of a response holds a line end.")
         self._wire.write(b"%b\r\n%b" % (head, b"" if self.scope["method"] == "HEAD" else body))
         self.is_answered = True
+        self._start, self._pieces = None, []  # a connection keeps its last exchange, and should not keep its answer
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -21,6 +21,10 @@ BINARY = "application/octet-stream"
 LIMITS_ATTRIBUTE = "__servelite_limits__"
 
 
+MOST = 10**9
+"""Largest value of a limit: 31 years, or a million GiB."""
+
+
 class LimitFields(TypedDict, total=False):
     """The fields of `@function(...)`; see `Limits` for their meaning."""
 
@@ -58,8 +62,9 @@ def _require_positive(name: str, value: object) -> None:
     if name == "max_workers" and value is None:
         return
     kind: type | tuple[type, ...] = (int, float) if name.endswith("_s") else int
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < float("inf"):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MOST:  # type: ignore[operator]
         rule = "a number above 0" if name.endswith("_s") else "a whole number from 1"
+        rule += f", at most {MOST:,}" if isinstance(value, (int, float)) and MOST < value < float("inf") else ""
         raise DefinitionError(f"@function({name}={value!r}): {name} is {rule}.")
 
 

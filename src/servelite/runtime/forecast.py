@@ -17,17 +17,18 @@ class Forecast:
 
     batch_us  one batch in its worker
     init_us   one start of a worker, with its warm-up
+    batches   batches that were measured
     """
 
     batch_us: float = 0.0
     init_us: float = 0.0
+    batches: int = 0
 
     def saw_batch(self, took_us: int) -> None:
         """Learn from a batch; a single very slow one is taken for OUTLIER times the average."""
-        if self.batch_us:
-            self.batch_us += (min(took_us, self.batch_us * OUTLIER) - self.batch_us) * WEIGHT
-        else:
-            self.batch_us = took_us
+        self.batches += 1
+        counted_us = min(took_us, self.batch_us * OUTLIER) if self.batch_us else took_us
+        self.batch_us += (counted_us - self.batch_us) * max(WEIGHT, 1 / self.batches)  # at first the mean: a slow first is no rule
 
     def saw_start(self, took_us: int) -> None:
         """Learn from a start."""

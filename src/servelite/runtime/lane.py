@@ -35,6 +35,7 @@ class Lane:
     left_us      when the last of their callers left; FOREVER while one waits
     memory_kib   its memory when it was last looked at, at `looked_us`
     peak_kib     its largest memory so far, as it says itself
+    is_trial     whether it was started to see if an edit can be loaded: until it is ready, nobody counts on it
     leaves_for   why it takes no more calls, a word for the metrics; "" while it does
     end          the word for its end
     """
@@ -56,6 +57,7 @@ class Lane:
     looked_us: int = 0
     peak_kib: int = 0
     is_being_replaced: bool = False
+    is_trial: bool = False
     leaves_for: str = ""
     end: str = WorkerDied.code
     _alarm: asyncio.Future[None] | None = None

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 
 def memory_kib(pid: int, suspicious_kib: int) -> int:
@@ -19,25 +18,30 @@ def memory_kib(pid: int, suspicious_kib: int) -> int:
 def tree(pid: int) -> Iterator[int]:
     """Yield a process and its descendants."""
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in _read(children).split():
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  as below
+    except OSError:  # it ended meanwhile
+        return
+    for thread in threads:
+        for child in _read(f"/proc/{pid}/task/{thread}/children").split():
             yield from tree(int(child))
 
 
 def _resident_kib(pid: int) -> int:
-    fields = _read(Path(f"/proc/{pid}/statm")).split()
+    fields = _read(f"/proc/{pid}/statm").split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") // 1024 if fields else 0
 
 
 def _proportional_kib(pid: int) -> int:
-    for line in _read(Path(f"/proc/{pid}/smaps_rollup")).splitlines():
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
     return _resident_kib(pid)  # not ours to read, or gone
 
 
-def _read(file: Path) -> str:
+def _read(file: str) -> str:
     try:
-        return file.read_text()
+        with open(file, encoding="utf-8") as content:  # noqa: PTH123  a Path costs as much as the look
+            return content.read()
     except OSError:  # the process ended meanwhile
         return ""

@@ -88,6 +88,8 @@ class Pool:
         """
         if self._is_stopped:
             raise not_run(self.name)
+        if self._queue.length >= QUEUE_LIMIT:  # others may have come while its body did
+            raise self._counted(queue_full(self.name, QUEUE_LIMIT))
         now_us = self.now_us()
         until_us = now_us + self._patience_us(call) if self._dispatcher.fed or call.patience_s else FOREVER
         waiting = Waiting(call, self._loop.create_future(), now_us, until_us)

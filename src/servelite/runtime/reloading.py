@@ -27,12 +27,19 @@ async def reload_edited(engine: Engine, folders: Mapping[str, Path]) -> None:
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     homes = {name: folder.resolve() for name, folder in folders.items()}
     edits = awatch(*homes.values(), watch_filter=lambda _, path: _matters(path, homes), debounce=SETTLE_MS, step=STEP_MS)
+    running: dict[str, asyncio.Task[None]] = {}
     try:
         async for changes in edits:
-            edited = [name for name, home in homes.items() if any(Path(path).is_relative_to(home) for _, path in changes)]
-            await asyncio.gather(*(_reload(engine, name) for name in edited))
+            for name, home in homes.items():
+                if any(Path(path).is_relative_to(home) for _, path in changes):
+                    if name in running:
+                        running[name].cancel()  # what it loads is out of date, and may hang
+                    running[name] = asyncio.create_task(_reload(engine, name))
     except OSError as error:  # a folder that was moved away, or the system watches no more
         logger.error("edits are not watched any more: %s. Restart the server.", error)
+    finally:
+        for task in running.values():
+            task.cancel()
 
 
 async def _reload(engine: Engine, name: str) -> None:
@@ -41,6 +48,9 @@ async def _reload(engine: Engine, name: str) -> None:
         await engine.reload(name)
     except ServeliteError as error:
         logger.error("%s: %s The version before goes on.", name, error.detail, extra={"function": name})
+    except Exception:
+        logger.exception("%s could not be served anew, by a fault of servelite; the version before goes on", name, extra={"function": name})
+        raise
     else:
         took_ms = round((time.monotonic() - began_s) * 1000)
         logger.info("%s is served as it was saved, after %d ms", name, took_ms, extra={"function": name, "took_ms": took_ms})

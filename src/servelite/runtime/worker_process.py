@@ -134,8 +134,9 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """Hang up, and wait until the process is gone; one that stays is killed, and at once what it started outside its session."""
-        self._kill_tree(but_session=self.pid)
         self._link.close()
+        if self._process is not None and self._process.returncode is None:
+            _kill_each([pid for pid in tree(self.pid) if _session(pid) != self.pid])
         await self._gone(STOP_GRACE_S)
 
     async def _answer(self, asked: Awaitable[tuple[Kind, list[bytes]]]) -> tuple[Kind, list[bytes]]:
@@ -152,6 +153,7 @@ class WorkerProcess:
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
+            self._verdict = self._verdict or WorkerDied(f"The worker of {self._function} hung up, did not end, and was killed.")
             self._kill()
             with contextlib.suppress(TimeoutError):  # one that hangs in a system call ends when that does; nobody waits for it
                 await asyncio.wait_for(self._process.wait(), STOP_GRACE_S)
@@ -181,17 +183,10 @@ class WorkerProcess:
     def _kill(self) -> None:
         """Kill the process and what it started; it leads a session of its own, which some of that may have left."""
         if self._process is not None and self._process.returncode is None:
-            self._kill_tree()
+            elsewhere = [pid for pid in tree(self.pid) if _session(pid) != self.pid]
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _kill_tree(self, but_session: int | None = None) -> None:
-        """Kill the process and its descendants, but for those of a session."""
-        if self._process is not None and self._process.returncode is None:
-            for pid in list(tree(self.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    if os.getsid(pid) != but_session:
-                        os.kill(pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
+            _kill_each(elsewhere)
 
     def _death(self) -> ServeliteError:
         if self._verdict is not None:
@@ -199,6 +194,20 @@ class WorkerProcess:
         code = self._process.returncode if self._process else None
         kind = WorkerKilled if code == -signal.SIGKILL else WorkerDied
         return kind(f"The worker of {self._function} {_ending(code)}.")
+
+
+def _session(pid: int) -> int:
+    """Return the session that a process belongs to, 0 where it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _kill_each(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to kill
+            os.kill(pid, signal.SIGKILL)
 
 
 def _ending(code: int | None) -> str:

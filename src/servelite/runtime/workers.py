@@ -85,7 +85,9 @@ class Workers:
         """
         old = list(self.lanes)
         try:
-            await self._open(self._new_lane())
+            trial = self._new_lane()
+            trial.is_trial = True
+            await self._open(trial)
         except ServeliteError as error:
             self._is_edit_broken = not isinstance(error, ServiceError)
             raise
@@ -134,16 +136,14 @@ class Workers:
 
     @property
     def staying(self) -> int:
-        """How many there are or are being started, without those that leave."""
-        return sum(not lane.leaves_for for lane in self.lanes)
+        """How many there are or are being started, without those that leave and those that an edit is tried with."""
+        return sum(not lane.leaves_for and not (lane.is_trial and not lane.ready_us) for lane in self.lanes)
 
     @property
     def is_hopeless(self) -> bool:
         """Whether there is none, the last start failed and the next is not due yet; one killed from outside is first tried once more."""
         may_pass = self._failures == 1 and isinstance(self.error, WorkerKilled)
         return self._retry is not None and not self.staying and not may_pass
-
-    # memory
 
     @property
     def memory_kib(self) -> int:
@@ -166,8 +166,6 @@ class Workers:
     def end_largest(self, why: str) -> None:
         """Kill the largest worker, whatever it does."""
         kill(max(self.lanes, key=lambda lane: lane.memory_kib), self.name, f"{why}. Give it more, or the functions less")
-
-    # starts and ends
 
     def _open_soon(self, replaced: Lane | None = None) -> bool:
         """Begin to start a worker; False where its memory can't be had: nobody sleeps so that another has one more."""
@@ -212,7 +210,7 @@ class Workers:
 
     async def _started(self, lane: Lane) -> Lane:
         try:
-            self._describe(lane, await lane.worker.start())
+            lane.description = await lane.worker.start()
             self._measure(lane)
         except BaseException as error:
             self.lanes.remove(lane)
@@ -220,14 +218,15 @@ class Workers:
                 self.statistics.worker_ends[error.code] += 1
             await lane.worker.stop()
             raise
+        self._publish(lane.description)
         if lane.threads == self.threads:
             return lane
         self.lanes.remove(lane)  # how many threads it should have stands in the folder, which only a worker reads
         await lane.worker.stop()
         return await self._started(self._new_lane())
 
-    def _describe(self, lane: Lane, description: Description) -> None:
-        self.description = lane.description = description
+    def _publish(self, description: Description) -> None:
+        self.description = description
         self.limits = description.limits
         self.most = self.machine.cores.workers(self.limits)
 

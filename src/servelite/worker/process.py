@@ -60,7 +60,10 @@ def _load(folder: Path, connection: socket.socket) -> Function | None:
         function = load(folder)
         description = describe(function)
         ready = _written(description)
+        own_pid = os.getpid()
         _warm_up(function, description)
+        if os.getpid() != own_pid:
+            os._exit(0)  # a child that the first example forked has come back
     except DefinitionError as error:
         connection.sendall(frames.frame(Kind.BROKEN, error.detail.encode()))
         return None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from servelite.core.call import BatchReply, Call, Outcome
-from servelite.core.errors import DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
+from servelite.core.errors import Cancelled, DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
 from servelite.worker.loader import Function, where
 
@@ -94,7 +94,7 @@ class Runner:
 
     def _told(self, call: Call, error: BaseException) -> ServeliteError:
         """Log what went wrong inside; tell the caller only what is meant for them."""
-        if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError)):
+        if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError, Cancelled)):
             return error
         about = {"function": self._function.name, "call": call.id}
         if isinstance(error, FunctionFailed):  # found by servelite: its own frames say nothing to the author
