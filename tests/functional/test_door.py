@@ -19,6 +19,7 @@ from tests.adapters.problem import check_problem
 from tests.cli.command import servelite
 from tests.conftest import FolderWriter
 from tests.functional.crowd import Crowd, calling
+from tests.functional.promises import resident_mib
 from tests.server import Reply, Server, read_reply, until
 
 MIB = 1024 * 1024
@@ -320,3 +321,13 @@ def _body_or_none(server: Server) -> bytes | None:
         return server.call("double", 4).body
     except (OSError, http.client.HTTPException):
         return None
+
+
+def test_answers_that_were_read_cost_no_memory(start_server: Callable[..., Server]) -> None:
+    server = start_server(FUNCTIONS / "flip")
+    body = bytes(1024 * 1024)
+    assert server.post("flip", body, "application/octet-stream").status == 200
+    before_mib = resident_mib(server.process.pid)
+    for _ in range(100):
+        assert server.post("flip", body, "application/octet-stream").status == 200
+    assert resident_mib(server.process.pid) < before_mib + 30

@@ -184,3 +184,14 @@ def test_a_function_that_can_not_be_started_any_more_is_told_and_comes_back(
     (folder / "handler.py").write_text(source)
     until(lambda: server.get("/readyz").status == 200)
     assert server.call("crash", "work").status == 200
+
+
+def test_a_function_that_takes_long_to_start_keeps_no_other_waiting(
+    write_function: FolderWriter, start_server: StartServer, functions: Path
+) -> None:
+    slow = write_function("slow", "import time\n\ntime.sleep(1000)\n")
+    server = start_server(slow, functions / "double")
+    assert server.call("double", 2).body == b"4"
+    assert server.get("/readyz").status == 503
+    check_problem(server.call("slow", 1), 503, "no_worker")
+    assert server.stop() == 0

@@ -29,6 +29,9 @@ LOOK_EVERY_S = 0.1
 BODIES_BYTES = 64 * MIB
 """What large bodies of calls that are read, wait or run may take together: ten of the default limit."""
 
+OTHERS_START_S = 10.0
+"""A server waits so long for all of its functions; then it serves those that are ready, while the others go on starting."""
+
 STARTS_AT_ONCE = 4
 """Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
 
@@ -57,6 +60,7 @@ class Engine:
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
+        self._late_starts: set[asyncio.Task[ServeliteError | None]] = set()
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -72,7 +76,7 @@ class Engine:
             ServeliteError: a worker can't be started; not if lenient.
         """
         self._begin_to_watch()
-        failed = list(filter(None, await self._start_all()))
+        failed = list(filter(None, await self._start_all(OTHERS_START_S if is_lenient else None)))
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
             raise DefinitionError("\n".join(error.detail for error in failed))
@@ -81,7 +85,8 @@ class Engine:
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
 
-    async def _start_all(self) -> list[ServeliteError | None]:
+    async def _start_all(self, patience_s: float | None) -> list[ServeliteError | None]:
+        """Start all and return what came of it; of those that take longer than `patience_s` the log tells, once one is ready."""
         turn = asyncio.Semaphore(STARTS_AT_ONCE)
 
         async def start(pool: Pool) -> ServeliteError | None:
@@ -89,12 +94,26 @@ class Engine:
                 try:
                     await pool.start()
                 except ServeliteError as error:
+                    if self._late_starts:
+                        logger.error("%s can't be started: %s It is tried again.", pool.name, error.detail, extra={"function": pool.name})
                     return error
             return None
 
-        errors = await asyncio.gather(*map(start, self.pools.values()))
-        first = zip(self.pools.values(), errors, strict=True)
-        return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in first]  # others may sleep for it now
+        starts = {pool: asyncio.create_task(start(pool)) for pool in self.pools.values()}
+        try:
+            _, late = await asyncio.wait(starts.values(), timeout=patience_s)
+            while late and not any(pool.is_ready for pool in starts):
+                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            for task in starts.values():
+                task.cancel()
+            raise
+        self._late_starts = {task for task in starts.values() if not task.done()}
+        errors = {pool: task.result() for pool, task in starts.items() if task.done()}
+        if self._late_starts:
+            return list(errors.values())
+        # those without memory may have it now, for others may sleep for it
+        return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
 
     async def call(self, call: Call, read_body: Callable[[], Awaitable[bytes]] | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted.
@@ -169,8 +188,9 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._watch, *self._late_starts):
+            if task is not None:
+                task.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
         finally:
