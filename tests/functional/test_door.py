@@ -223,6 +223,7 @@ def test_a_client_that_asks_first_need_not_send(server: Server) -> None:
 # crowds
 
 
+@pytest.mark.slow
 def test_a_thousand_idle_connections_do_no_harm(server: Server) -> None:
     before = _rss_bytes(server)
     with ExitStack() as open_ones:
@@ -323,6 +324,7 @@ def _body_or_none(server: Server) -> bytes | None:
         return None
 
 
+@pytest.mark.slow
 def test_answers_that_were_read_cost_no_memory(start_server: Callable[..., Server]) -> None:
     server = start_server(FUNCTIONS / "flip")
     body = bytes(1024 * 1024)

@@ -99,6 +99,7 @@ class Lax(Stage):
         return super().serve(**{**limits, "timeout_s": limits["timeout_s"] + 0.5, "memory_mib": 8192})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "seen"),
     [
