@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 from servelite.cli.output import print_table
 from servelite.core.errors import DefinitionError, ServeliteError
 from servelite.core.likeness import TOLERANCE
+from servelite.core.logs import log_handler
 from servelite.runtime.folders import find_functions
 from servelite.tools.check import Verdict, check
 
@@ -31,7 +33,7 @@ def check_command(paths: tuple[Path, ...], tolerance: float, as_json: bool) -> N
       servelite check functions/sentiment
       servelite check functions --json
     """
-    logging.basicConfig(format="servelite: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.WARNING)
     checked, broken = _check_all(find_functions(paths), tolerance)
     if as_json:
         told = [{"name": name, "checks": [asdict(one) for one in verdicts]} for name, verdicts in checked.items()]
