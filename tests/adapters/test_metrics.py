@@ -109,3 +109,27 @@ def test_looking_is_not_a_call(replies: tuple[Server, list[Reply]], path: str) -
     before = {key: number for key, number in samples(server).items() if key[0] == "servelite_calls_total"}
     server.get(path)
     assert {key: number for key, number in samples(server).items() if key[0] == "servelite_calls_total"} == before
+
+
+def test_workers_are_counted_by_state(replies: tuple[Server, list[Reply]]) -> None:
+    found = samples(replies[0])
+    assert [value(found, "servelite_workers", function="double", state=state) for state in ("starting", "idle", "busy", "leaving")] == [
+        0,
+        1,
+        0,
+        0,
+    ]
+    assert value(found, "servelite_workers_memory_bytes", function="double") > 1_000_000
+
+
+def test_what_reached_no_worker_is_counted_by_code(replies: tuple[Server, list[Reply]]) -> None:
+    server, _ = replies
+
+    def refused(code: str) -> float:
+        return samples(server).get(("servelite_refusals_total", frozenset({("code", code)})), 0)
+
+    before = {code: refused(code) for code in ("function_not_found", "unsupported_media_type", "misdirected_host")}
+    server.call("nothing", 1)
+    server.post("double", b"1", "text/plain")
+    server.request("GET", "/livez", headers={"Host": "evil.example"})
+    assert {code: refused(code) - count for code, count in before.items()} == dict.fromkeys(before, 1)

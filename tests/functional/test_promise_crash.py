@@ -195,3 +195,25 @@ def test_a_function_that_takes_long_to_start_keeps_no_other_waiting(
     assert server.get("/readyz").status == 503
     check_problem(server.call("slow", 1), 503, "no_worker")
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize(("deed", "status"), [("leave", 502), ("hang", 504)])
+def test_one_bad_call_after_the_other_gets_its_own_answer(
+    write_function: FolderWriter, start_server: StartServer, deed: str, status: int
+) -> None:
+    source = """
+        import os
+        import time
+        from servelite import function
+
+        @function(timeout_s=0.2, max_workers=1)
+        def bad(deed: str) -> str:
+            if deed == "leave":
+                os._exit(3)
+            if deed == "hang":
+                time.sleep(60)
+            return deed
+    """
+    server = start_server(write_function("bad", source))
+    assert [server.call("bad", deed).status for _ in range(10)] == [status] * 10
+    assert server.call("bad", "behave").status == 200

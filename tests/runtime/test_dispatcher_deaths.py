@@ -6,7 +6,7 @@ import pytest
 
 from servelite.core.errors import OutOfMemory, TimedOut, WorkerDied, WorkerKilled
 from tests.runtime.bench import DIED, MIB, S
-from tests.runtime.fakes import until
+from tests.runtime.fakes import settle, until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,3 +147,24 @@ async def test_the_successor_of_a_died_worker_is_started_before_anybody_asks(ben
     made.workers[0].crash()
     await until(lambda: made.states == ["idle"] and len(made.workers) == 2)
     assert made.ends == {"worker_died": 1}
+
+
+async def test_every_call_that_ends_its_worker_gets_its_own_error_however_many_there_are(bench):
+    made = await bench()
+    made.workshop.kills = {b"bad": DIED}
+    for _ in range(12):
+        made.admit()
+        assert await made.ask(b"bad") == [WorkerDied]
+    made.admit()
+    assert await made.ask(b"good") == [b"GOOD"]
+
+
+async def test_workers_that_were_told_to_go_are_no_sign_of_a_function_that_can_not_live(bench):
+    made = await bench()
+    for _ in range(12):
+        await made.pool.workers.reload()
+        await settle()
+    made.workers[-1].crash()
+    await settle()
+    made.admit()
+    assert await made.ask(b"a") == [b"A"]

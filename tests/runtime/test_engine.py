@@ -10,7 +10,7 @@ from servelite.core.function import BINARY, JSON, TEXT
 from servelite.runtime.engine import Engine
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
-from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, described, until
+from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, advance_timers, described, settle, until
 
 pytestmark = pytest.mark.anyio
 
@@ -193,3 +193,20 @@ async def test_a_function_that_ends_while_it_starts_is_tried_again(caplog):
     await until(lambda: not rig.engine.unready() or time.monotonic() > until_s, turns=None)
     assert rig.engine.unready() == {}
     await rig.engine.stop()
+
+
+async def test_a_fault_of_the_watch_is_told_and_does_not_end_it(rig, caplog):
+    asked = []
+
+    def faulty_clock() -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            raise RuntimeError("a fault")
+        return rig.workshops["shout"].clock.us
+
+    rig.engine.pools["shout"].now_us = faulty_clock
+    for _ in range(3):
+        advance_timers(1)
+        await settle()
+    assert len(asked) > 1
+    assert "the watch over the workers failed" in caplog.text

@@ -11,7 +11,7 @@ FIELDS = ("function", "worker", "call", "calls", "reason", "took_ms")
 function  the function's name
 worker    the process id of a worker
 call      a request id, as in X-Request-Id; `calls`: several
-reason    why a worker ended: an error's code, or idle, evicted, recycled, reloaded
+reason    why a worker ended: an error's code, or idle, evicted, recycled, reloaded, stopped
 took_ms   whole milliseconds
 """
 

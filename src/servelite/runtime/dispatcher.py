@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from servelite.core.call import BatchReply, Outcome
+from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import Cancelled, FunctionError, ServeliteError, WorkerKilled
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.lane import Lane
@@ -113,10 +113,10 @@ class Dispatcher:
             call.deadline_s = deadline_s
         try:
             reply = await lane.worker.run(calls)
-            self._answer(lane, batch, reply)
+            self._answer(lane, batch, calls, reply)
             self._learn(lane, reply)
         except (FunctionError, Cancelled) as error:
-            self._bury(lane, batch, error)
+            self._bury(lane, batch, calls, error)
         except ServeliteError as error:
             refuse(batch, error, self.statistics)
         except BaseException:  # the server's end, or a fault of its own: nobody may wait for ever
@@ -125,10 +125,10 @@ class Dispatcher:
         finally:
             lane.batch, lane.left_us = [], FOREVER
 
-    def _answer(self, lane: Lane, batch: list[Waiting], reply: BatchReply) -> None:
+    def _answer(self, lane: Lane, batch: list[Waiting], calls: list[Call], reply: BatchReply) -> None:
         waits = [lane.wait(waiting.arrived_us) for waiting in batch]
         try:
-            answers = self.meter.settle([waiting.call for waiting in batch], waits, reply, lane.description.gives)
+            answers = self.meter.settle(calls, waits, reply, lane.description.gives)
         except ServeliteError as error:
             refuse(batch, error, self.statistics)
             return
@@ -142,15 +142,16 @@ class Dispatcher:
         if lane.is_worth_a_look(reply.peak_kib):
             look_after_batch(lane, self.workers.replace)
 
-    def _bury(self, lane: Lane, batch: list[Waiting], error: ServeliteError) -> None:
+    def _bury(self, lane: Lane, batch: list[Waiting], calls: list[Call], error: ServeliteError) -> None:
         """Answer a call whose worker ended under it, or send the batch back to the queue's head, each call alone."""
         lane.end = error.code
-        about = {"function": self.name, "worker": lane.worker.pid, "reason": error.code, "calls": [one.call.id for one in batch]}
+        about = {"function": self.name, "worker": lane.worker.pid, "reason": error.code, "calls": [call.id for call in calls]}
         logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra=about)
         is_known = len(batch) == 1 and (batch[0].ends or not isinstance(error, WorkerKilled))
         if is_known or isinstance(error, Cancelled):
             outcomes = [Outcome(error=error)] * len(batch)
-            self._answer(lane, batch, BatchReply(outcomes, self.now_us() - lane.taken_us, cpu_us=0, peak_kib=lane.memory_kib))
+            spent = BatchReply(outcomes, self.now_us() - lane.taken_us, cpu_us=0, peak_kib=lane.memory_kib)
+            self._answer(lane, batch, calls, spent)
             return
         for waiting in batch:
             waiting.ends += 1

@@ -162,7 +162,7 @@ class WorkerProcess:
         """End the link and all that the process started with it: a child that it left behind may hold the socket open."""
         assert self._process is not None
         await self._process.wait()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):  # nothing is left of it, or what is left is not ours to kill
             os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.sleep(EXIT_GRACE_S)  # what it sent last may still be read
         self._link.close()
@@ -184,7 +184,7 @@ class WorkerProcess:
         """Kill the process and what it started; it leads a session of its own, which some of that may have left."""
         if self._process is not None and self._process.returncode is None:
             elsewhere = [pid for pid in tree(self.pid) if _session(pid) != self.pid]
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # as above
                 os.killpg(self.pid, signal.SIGKILL)
             _kill_each(elsewhere)
 

@@ -23,7 +23,7 @@ RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to start a worker again; the last one repeats."""
 
 BARREN_STARTS = 3
-"""So many workers in a row may end without having run a call before the next waits its turn; a worker killed from outside may be one."""
+"""So many workers in a row may end by themselves, without ever having been given a call, before the next waits its turn."""
 
 FIRST_GUESS_KIB = 64 * 1024
 """What a worker is taken to need before one was seen: Python, pydantic and a small model."""
@@ -261,7 +261,7 @@ class Workers:
         self.statistics.worker_ends[lane.end] += 1
         about = {"function": self.name, "worker": lane.worker.pid, "reason": lane.end}
         logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end, extra=about)
-        self._barren = 0 if lane.batches else self._barren + 1
+        self._barren = 0 if lane.taken_us else self._barren + (not lane.leaves_for)  # one that was told to go does not count
         if self.staying or lane.end in ("idle", "evicted"):
             return
         if self._barren > BARREN_STARTS:
