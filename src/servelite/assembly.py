@@ -4,22 +4,30 @@ import contextlib
 import os
 import random
 import re
+import secrets
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from servelite.core.errors import DefinitionError
-from servelite.core.ports import Ledger, Usage, Worker
+from servelite.core.ports import AccountBook, Ledger, Usage, Worker
+from servelite.core.settings import Settings, read_settings
+from servelite.runtime.accounts import Accounts
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter
 from servelite.runtime.folders import find_function, find_functions
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
+from servelite.runtime.quotas import Quotas
+from servelite.stores.address import address
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
+
+SETTINGS_FILE = "servelite.toml"
 
 KEY_VARIABLE = "SERVELITE_KEY"
 
@@ -27,7 +35,11 @@ MAKE_A_KEY = f"Make one: export {KEY_VARIABLE}=$(python3 -c 'import secrets; pri
 
 
 def gateway_engine(
-    paths: Sequence[Path], ledger: str = DEFAULT_LEDGER, max_body_bytes: int = 6 * MIB, memory_bytes: int | None = None
+    paths: Sequence[Path],
+    ledger: str = DEFAULT_LEDGER,
+    settings: Settings | None = None,
+    max_body_bytes: int = 6 * MIB,
+    memory_bytes: int | None = None,
 ) -> Engine:
     """Wire an engine whose functions run in worker processes, which may use `memory_bytes` together.
 
@@ -44,10 +56,10 @@ def gateway_engine(
         return WorkerProcess(command, worker_environment(os.environ, threads), name)
 
     machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
-    return _engine(find_functions(paths), new_worker, open_ledger(ledger, with_keeper=True), machine, max_body_bytes)
+    return _engine(find_functions(paths), new_worker, ledger, settings or read_settings_file(), machine, max_body_bytes)
 
 
-def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
+def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings | None = None) -> Engine:
     """Wire an engine that runs one function in this process.
 
     Raises:
@@ -59,10 +71,11 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
     found = find_function(folder)
     check_here(found)
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), open_ledger(ledger), machine, sys.maxsize)
+    parts = ledger, settings or read_settings_file(), machine, sys.maxsize
+    return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False)
 
 
-def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage]:
+def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
     """Sum the calls of a ledger, which another process may be writing; none where it does not exist yet.
 
     Raises:
@@ -70,30 +83,25 @@ def read_usage(ledger: str, by: str, since_us: int, until_us: int) -> list[Usage
     """
     from servelite.stores.ledger import sum_usage
 
-    exists = ledger != "none" and ledger_path(ledger).exists()
-    return sum_usage(ledger_path(ledger), by, since_us, until_us) if exists else []
+    return [] if ledger == "none" else sum_usage(address(ledger), by, since_us, until_us, account)
 
 
-def open_ledger(url: str, *, with_keeper: bool = False) -> Ledger:
-    """Open a ledger: a path, `sqlite:///PATH`, or `none`; DefinitionError for any other scheme."""
-    from servelite.stores.keeper import start_keeper
-    from servelite.stores.ledger import NoLedger, SqliteLedger
+def read_settings_file(path: Path | None = None) -> Settings:
+    """Read `servelite.toml` of the working directory, or the file that is named; the defaults where there is none.
 
-    return NoLedger() if url == "none" else SqliteLedger(ledger_path(url), start_keeper if with_keeper else None)
-
-
-def ledger_path(url: str) -> Path:
-    """Return the file that a ledger's URL names."""
-    scheme, separator, rest = url.partition("://")
-    if not url:
-        raise DefinitionError("The ledger has no name. Give a file's path, sqlite:///PATH, or none.")
-    if not separator:
-        return Path(url)
-    if scheme != "sqlite":
-        raise DefinitionError(f"No ledger of the kind '{scheme}'. Give a file's path, sqlite:///PATH, or none.")
-    if not rest.removeprefix("/"):
-        raise DefinitionError(f"{url} names no file. Write for example sqlite:///ledger.db.")
-    return Path(rest.removeprefix("/"))
+    Raises:
+        DefinitionError: the named file can't be read, or what it says is not possible.
+    """
+    file = path or Path(SETTINGS_FILE)
+    if path is None and not file.exists():
+        return Settings()
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DefinitionError(
+            f"{file} can't be read: {error}. It is TOML, with the tables [tariff], [accounts.NAME] and [ledger]."
+        ) from error
+    return read_settings(said, str(file))
 
 
 def shared_key() -> str | None:
@@ -133,14 +141,40 @@ def default_memory_bytes() -> int:
 
 
 def _engine(
-    folders: Mapping[str, Path], new_worker: Callable[[str, Path, int], Worker], book: Ledger, machine: Machine, max_body_bytes: int
+    folders: Mapping[str, Path],
+    new_worker: Callable[[str, Path, int], Worker],
+    ledger: str,
+    settings: Settings,
+    machine: Machine,
+    max_body_bytes: int,
+    *,
+    with_keeper: bool = True,
 ) -> Engine:
-    meter = Meter(book, now_us=lambda: time.time_ns() // 1000)
-
     def now_us() -> int:
+        return time.time_ns() // 1000
+
+    def monotonic_us() -> int:
         return time.monotonic_ns() // 1000
 
-    pools = {name: Pool(name, partial(new_worker, name, folder), meter, now_us, machine) for name, folder in folders.items()}
+    gateway = secrets.token_hex(4)
+    book, open_book = _ledger(ledger, settings, gateway, with_keeper=with_keeper)
+    quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
+    accounts = Accounts(gateway, quotas, now_us, open_book)
+    meter = Meter(book, accounts, gateway, now_us)
+    pools = {name: Pool(name, partial(new_worker, name, folder), meter, monotonic_us, machine) for name, folder in folders.items()}
     machine.memory.tenants = [pool.workers for pool in pools.values()]
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
-    return Engine(pools, book, machine.memory, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)
+    return Engine(pools, book, accounts, machine.memory, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)
+
+
+def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:
+    """Open a ledger, and tell how to open its account book."""
+    from servelite.stores.account_book import DatabaseAccountBook
+    from servelite.stores.keeper import start_keeper
+    from servelite.stores.ledger import JournaledLedger, NoLedger
+
+    if url == "none":
+        return NoLedger(), None
+    place = address(url)
+    keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
+    return JournaledLedger(place, keeper), lambda: DatabaseAccountBook(place.open(), gateway)

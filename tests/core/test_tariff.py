@@ -4,34 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servelite.core.tariff import Tariff, money
+from servelite.core.tariff import Tariff, money, rounded_micro
 
 MICROSECONDS = st.integers(0, 10**15)
-TARIFFS = st.builds(Tariff, price_micro_per_s=st.integers(0, 10**9), free_s=st.integers(0, 10**6))
+TARIFFS = st.builds(Tariff, price_micro=st.integers(0, 10**9), per_s=st.integers(1, 10**4), free_s=st.integers(0, 10**6))
 
 
 @given(TARIFFS, MICROSECONDS, MICROSECONDS)
 def test_more_time_never_costs_less(tariff, one, other):
     less, more = sorted((one, other))
-    assert tariff.cost_micro(less) <= tariff.cost_micro(more)
-    assert tariff.payable_micro(less) <= tariff.payable_micro(more)
+    assert tariff.cost_pico(less, 0) <= tariff.cost_pico(more, 0)
+    assert tariff.payable_pico(less, 0) <= tariff.payable_pico(more, 0)
 
 
 @given(TARIFFS, MICROSECONDS)
 def test_a_cost_is_rounded_half_up_once(tariff, billed_us):
-    exact = Fraction(billed_us * tariff.price_micro_per_s, 10**6)
-    assert -Fraction(1, 2) < tariff.cost_micro(billed_us) - exact <= Fraction(1, 2)
+    exact = Fraction(billed_us * tariff.price_micro, tariff.per_s)
+    assert -Fraction(1, 2) < tariff.cost_pico(billed_us, 0) - exact <= Fraction(1, 2)
 
 
 @given(TARIFFS, MICROSECONDS, MICROSECONDS)
-def test_two_costs_add_up_to_their_sums_cost_within_a_micro_unit(tariff, one, other):
-    assert abs(tariff.cost_micro(one) + tariff.cost_micro(other) - tariff.cost_micro(one + other)) <= 1
+def test_two_costs_add_up_to_their_sums_cost_within_a_pico(tariff, one, other):
+    assert abs(tariff.cost_pico(one, 0) + tariff.cost_pico(other, 0) - tariff.cost_pico(one + other, 0)) <= 1
 
 
 @given(TARIFFS, MICROSECONDS)
 def test_time_is_either_left_over_or_paid_for(tariff, billed_us):
-    assert tariff.free_left_us(billed_us) == 0 or tariff.payable_micro(billed_us) == 0
-    assert 0 <= tariff.payable_micro(billed_us) <= tariff.cost_micro(billed_us)
+    assert tariff.free_left_us(billed_us) == 0 or tariff.payable_pico(billed_us, 0) == 0
+    assert 0 <= tariff.payable_pico(billed_us, 0) <= tariff.cost_pico(billed_us, 0)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_time_is_either_left_over_or_paid_for(tariff, billed_us):
     ],
 )
 def test_the_default_prices_are_algorithmias(billed_us, micro):
-    assert Tariff().cost_micro(billed_us) == micro
+    assert rounded_micro(Tariff().cost_pico(billed_us, 1)) == micro
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_default_prices_are_algorithmias(billed_us, micro):
 )
 def test_five_thousand_seconds_a_month_are_free(billed_s, left_s, payable_micro):
     assert Tariff().free_left_us(billed_s * 10**6) == left_s * 10**6
-    assert Tariff().payable_micro(billed_s * 10**6) == payable_micro
+    assert Tariff().payable_pico(billed_s * 10**6, 1) == payable_micro * 10**6
 
 
 @pytest.mark.parametrize(

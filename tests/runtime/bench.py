@@ -5,9 +5,8 @@ import asyncio
 from servelite.core.call import Answer, Call
 from servelite.core.errors import WorkerDied
 from servelite.runtime.machine import Machine
-from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
-from tests.runtime.fakes import Clock, FakeWorker, MemoryLedger, Workshop, a_machine, described, settle, until
+from tests.runtime.fakes import Clock, FakeWorker, MemoryLedger, Workshop, a_machine, a_meter, described, settle, until
 
 DIED = WorkerDied("The worker of f was ended by SIGSEGV.")
 S = 1_000_000
@@ -22,7 +21,7 @@ class Bench:
         self.ledger = MemoryLedger()
         self.machine = machine or a_machine()
         self.workshop = Workshop(described(name, **limits), self.clock)
-        self.pool = Pool(name, self.workshop.new_worker, Meter(self.ledger, self.clock), self.clock, self.machine)
+        self.pool = Pool(name, self.workshop.new_worker, a_meter(self.ledger, self.clock), self.clock, self.machine)
         self.machine.memory.tenants = [*self.machine.memory.tenants, self.pool.workers]
 
     @property

@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from servelite.core.accounts import Allowance
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import FunctionError, LedgerUnavailable, ServeliteError
 from servelite.core.function import JSON, Description, Limits
-from servelite.core.ports import Row, Usage
+from servelite.core.ports import Kept, Row, Usage
+from servelite.core.tariff import Tariff
+from servelite.runtime.accounts import Accounts
 from servelite.runtime.machine import Cores, Machine, Memory
+from servelite.runtime.metering import Meter
+from servelite.runtime.quotas import Quotas
 
 TURNS = 1000
 
@@ -62,12 +67,15 @@ class MemoryLedger:
     is_full: bool = False
     is_closed: bool = False
 
-    def record(self, rows: Sequence[Row]) -> None:
+    kept: list[Kept] = field(default_factory=list)
+
+    def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         if self.is_full:
             raise LedgerUnavailable("The disk is full.")
         self.rows += rows
+        self.kept += kept
 
-    def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
+    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -195,3 +203,12 @@ class FakeWorker:
 
 def a_machine(cores: int = 1, budget_kib: int = 1 << 40) -> Machine:
     return Machine(Cores(cores), Memory(budget_kib, []))
+
+
+def some_accounts(now_us: Callable[[], int], tariff: Tariff | None = None, **allowances: Allowance) -> Accounts:
+    """Return accounts without a ledger behind them; those that are not named have no limit."""
+    return Accounts("gate", Quotas(tariff or Tariff(), allowances, Allowance(), now_us), now_us)
+
+
+def a_meter(ledger: MemoryLedger, now_us: Callable[[], int], accounts: Accounts | None = None) -> Meter:
+    return Meter(ledger, accounts or some_accounts(now_us), "gate", now_us)

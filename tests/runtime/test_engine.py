@@ -8,9 +8,8 @@ from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker, Overloaded, PayloadTooLarge, UnsupportedMediaType, WorkerDied
 from servelite.core.function import BINARY, JSON, TEXT
 from servelite.runtime.engine import Engine
-from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
-from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, advance_timers, described, settle, until
+from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, advance_timers, described, settle, some_accounts, until
 
 pytestmark = pytest.mark.anyio
 
@@ -24,12 +23,14 @@ class Rig:
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
         self.workshops = {name: Workshop(replace(described(name, timeout_s=2), takes=takes)) for name, takes in TAKES.items()}
-        meter = Meter(self.ledger, now_us=lambda: 7)
+        self.accounts = some_accounts(lambda: 7)
+        meter = a_meter(self.ledger, lambda: 7, self.accounts)
         machine = a_machine()
         pools = {name: Pool(name, workshop.new_worker, meter, workshop.clock, machine) for name, workshop in self.workshops.items()}
         machine.memory.tenants = [pool.workers for pool in pools.values()]
         self.bits_asked: list[int] = []
-        self.engine = Engine(pools, self.ledger, machine.memory, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
+        parts = pools, self.ledger, self.accounts, machine.memory
+        self.engine = Engine(*parts, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
 
     def random_bits(self, count: int) -> int:
         self.bits_asked.append(count)

@@ -12,10 +12,9 @@ import pytest
 
 from servelite.core.call import BatchReply, Call
 from servelite.core.errors import DefinitionError, FunctionFailed, InvalidInput, TimedOut, WorkerDied
-from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.worker_process import WorkerProcess
-from tests.runtime.fakes import Clock, MemoryLedger, a_machine
+from tests.runtime.fakes import Clock, MemoryLedger, a_machine, a_meter
 
 pytestmark = pytest.mark.anyio
 
@@ -210,7 +209,7 @@ async def test_a_worker_that_died_is_told_at_once_though_its_child_lives_on(odd)
 
 async def test_a_worker_that_died_while_it_was_idle_costs_no_call(worker, write_function):
     folder, workers = write_function("odd", ODDITIES), []
-    meter, clock = Meter(MemoryLedger(), now_us=Clock()), Clock()
+    meter, clock = a_meter(MemoryLedger(), Clock()), Clock()
     pool = Pool("odd", lambda _: workers.append(worker.of_folder(folder)) or workers[-1], meter, clock, a_machine())
     await pool.start()
     workers[0]._process.kill()

@@ -2,17 +2,25 @@
 
 import shutil
 import time
+from contextlib import closing
+from functools import partial
 
+from servelite.stores.address import address
 from servelite.stores.keeper import start_keeper
-from servelite.stores.ledger import SqliteLedger
-from servelite.stores.ledger_file import LedgerFile, journals_folder
+from servelite.stores.ledger import JournaledLedger
+from servelite.stores.sqlite import SqliteDatabase
+from servelite.stores.sums import usage
 from tests.stores.rows import EVER, row
 
 
 def moved(path) -> int:
     """Return how many rows stand in the tables, those in journals not among them."""
-    with LedgerFile(path) as file:
-        return sum(one.calls for one in file.usage("function", *EVER))
+    with closing(SqliteDatabase(path)) as db:
+        return sum(one.calls for one in usage(db, "function", *EVER))
+
+
+def kept_ledger(path) -> JournaledLedger:
+    return JournaledLedger(address(str(path)), partial(start_keeper, str(path), 35))
 
 
 def until(condition, within_s: float = 10) -> None:
@@ -23,7 +31,7 @@ def until(condition, within_s: float = 10) -> None:
 
 def test_a_keeper_moves_rows_while_others_are_recorded(tmp_path):
     path = tmp_path / "ledger.db"
-    ledger = SqliteLedger(path, start_keeper)
+    ledger = kept_ledger(path)
     ledger.record([row(), row()])
     until(lambda: moved(path) == 2)
     ledger.record([row()])
@@ -33,16 +41,16 @@ def test_a_keeper_moves_rows_while_others_are_recorded(tmp_path):
 
 def test_closing_waits_for_the_last_move(tmp_path):
     path = tmp_path / "ledger.db"
-    ledger = SqliteLedger(path, start_keeper)
+    ledger = kept_ledger(path)
     ledger.record([row() for _ in range(1000)])
     ledger.close()
     assert moved(path) == 1000
-    assert list(journals_folder(path).iterdir()) == []
+    assert list(address(str(path)).journals.iterdir()) == []
 
 
 def test_a_ledger_without_its_keeper_loses_nothing(tmp_path):
     path = tmp_path / "ledger.db"
-    ledger = SqliteLedger(path, start_keeper)
+    ledger = kept_ledger(path)
     ledger.record([row()])
     assert ledger._keeper is not None
     ledger._keeper.kill()
@@ -54,7 +62,7 @@ def test_a_ledger_without_its_keeper_loses_nothing(tmp_path):
 
 def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
     path = tmp_path / "deep" / "ledger.db"
-    ledger = SqliteLedger(path, start_keeper)
+    ledger = kept_ledger(path)
     ledger.record([row()])
     until(lambda: moved(path) == 1)
     shutil.rmtree(path.parent)
@@ -65,11 +73,11 @@ def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
 
 
 def test_a_keeper_that_can_not_be_started_costs_no_call(tmp_path):
-    def refuse(path):
+    def refuse():
         raise BlockingIOError("no more processes")
 
     path = tmp_path / "ledger.db"
-    ledger = SqliteLedger(path, refuse)
+    ledger = JournaledLedger(address(str(path)), refuse)
     ledger.record([row()])
     ledger.close()
     assert moved(path) == 1

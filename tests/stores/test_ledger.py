@@ -8,10 +8,11 @@ import pytest
 
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Ledger, Usage
-from servelite.stores.ledger import NoLedger, SqliteLedger
+from servelite.stores.address import address
+from servelite.stores.ledger import JournaledLedger, NoLedger
 from tests.stores.rows import DAY_US, EVER, NOON, instant, row
 
-KEEPERS: dict[str, Callable[[Path], Ledger]] = {"sqlite": lambda folder: SqliteLedger(folder / "ledger.db")}
+KEEPERS: dict[str, Callable[[Path], Ledger]] = {"sqlite": lambda folder: JournaledLedger(address(f"{folder}/ledger.db"))}
 LEDGERS: dict[str, Callable[[Path], Ledger]] = {**KEEPERS, "none": lambda _: NoLedger()}
 
 
@@ -52,8 +53,15 @@ def test_a_row_is_counted_as_soon_as_it_is_recorded(ledger):
 
 
 def test_usage_sums_what_a_group_used(ledger):
-    ledger.record([row(compute_us=10, cpu_us=7, billed_us=10), row(compute_us=5, cpu_us=2, billed_us=0, code="invalid_input", status=422)])
-    assert ledger.usage("function", *EVER) == [Usage("f", calls=2, failed=1, compute_us=15, cpu_us=9, billed_us=10)]
+    ledger.record(
+        [
+            row(compute_us=10, cpu_us=7, billed_us=10, memory_mib=512, cost_pico=1000),
+            row(memory_mib=512, compute_us=5, cpu_us=2, billed_us=0, code="invalid_input", status=422),
+        ]
+    )
+    assert ledger.usage("function", *EVER) == [
+        Usage("f", 2, 1, 15, 9, 10, cost_pico=1000, billed_calls=1, mib_us=5120, whole_s=1, lambda_mib_ms=2 * 512)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,7 @@ def test_a_day_begins_at_midnight_utc(ledger, at_us, day):
 
 @pytest.mark.parametrize("by", ["month", "", "function; DROP TABLE calls"])
 def test_usage_by_anything_else_is_refused_with_what_there_is(ledger, by):
-    with pytest.raises(DefinitionError, match="It can by: function, account, day"):
+    with pytest.raises(DefinitionError, match="It can by: function, account, key, day, stage"):
         ledger.usage(by, *EVER)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.stores.ledger import SqliteLedger, sum_usage
-from servelite.stores.ledger_file import journals_folder
+from servelite.stores.address import address
+from servelite.stores.ledger import JournaledLedger, sum_usage
 from tests.stores.rows import EVER, row
 
 ROOT = Path(__file__).parents[2]
@@ -16,10 +16,11 @@ ROOT = Path(__file__).parents[2]
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from servelite.stores.ledger import SqliteLedger
+from servelite.stores.address import address
+from servelite.stores.ledger import JournaledLedger
 from tests.stores.rows import row
 path, name, batches = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-ledger = SqliteLedger(path)
+ledger = JournaledLedger(address(str(path)))
 for batch in range(batches):
     ledger.record([row(id=f"{name}{batch:08}{place}", function=name) for place in range(5)])
 """
@@ -32,14 +33,18 @@ def begin(program: str, path: Path, name: str, batches: int) -> subprocess.Popen
     return subprocess.Popen([sys.executable, "-c", program, path, name, str(batches)], cwd=ROOT)
 
 
+def opened(path: Path) -> JournaledLedger:
+    return JournaledLedger(address(str(path)))
+
+
 def counted(path: Path) -> dict[str, int]:
-    return {usage.group: usage.calls for usage in sum_usage(path, "function", *EVER)}
+    return {usage.group: usage.calls for usage in sum_usage(address(str(path)), "function", *EVER)}
 
 
 def write_journal(path: Path, content: bytes, name: str = "1-a.jsonl") -> None:
     """Leave a journal as a killed process would."""
-    journals_folder(path).mkdir(exist_ok=True)
-    (journals_folder(path) / name).write_bytes(content)
+    address(str(path)).journals.mkdir(exist_ok=True)
+    (address(str(path)).journals / name).write_bytes(content)
 
 
 def line(*rows: object) -> bytes:
@@ -54,7 +59,7 @@ def path(tmp_path):
 @pytest.fixture
 def made(path):
     """Return the path of a ledger that exists and is closed."""
-    SqliteLedger(path).close()
+    opened(path).close()
     return path
 
 
@@ -64,13 +69,13 @@ def test_the_rows_of_a_process_are_there_exactly_once_however_it_ended(path, pro
         pass
     assert process.returncode == code
     for _ in range(2):
-        ledger = SqliteLedger(path)
+        ledger = opened(path)
         assert [usage.calls for usage in ledger.usage("function", *EVER)] == [100]
         ledger.close()
 
 
 def test_processes_that_write_at_once_lose_and_double_nothing(path):
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     with begin(CLOSED, path, "a", 300) as one, begin(KILLED, path, "b", 300) as other:
         for _ in range(300):
             ledger.record([row(function="c")])
@@ -84,7 +89,7 @@ def test_processes_that_write_at_once_lose_and_double_nothing(path):
 
 
 def test_rows_are_read_while_another_ledger_still_writes(path):
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     ledger.record([row()])
     assert counted(path) == {"f": 1}
     ledger.record([row()])
@@ -95,14 +100,14 @@ def test_rows_are_read_while_another_ledger_still_writes(path):
 
 def test_a_closed_ledger_leaves_nothing_in_its_journal(path):
     for _ in range(20):
-        ledger = SqliteLedger(path)
+        ledger = opened(path)
         ledger.record([row()])
         ledger.close()
-        assert list(journals_folder(path).iterdir()) == []
+        assert list(address(str(path)).journals.iterdir()) == []
 
 
 def test_a_ledger_is_one_file_that_any_sqlite_reads(path):
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     ledger.record([row(), row()])
     assert counted(path) == {"f": 2}
     ledger.close()
@@ -113,7 +118,7 @@ def test_a_ledger_is_one_file_that_any_sqlite_reads(path):
 
 
 def test_rows_wait_in_the_journal_while_another_process_holds_the_database(path):
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     ledger.record([row()])
@@ -154,7 +159,7 @@ def test_the_journals_of_several_killed_processes_are_all_moved(made):
 def test_a_foreign_file_among_the_journals_is_left_alone(made):
     write_journal(made, b"notes", "README.txt")
     assert counted(made) == {}
-    assert (journals_folder(made) / "README.txt").read_bytes() == b"notes"
+    assert (address(str(made)).journals / "README.txt").read_bytes() == b"notes"
 
 
 def changed(**changes: object) -> bytes:
@@ -183,7 +188,7 @@ def changed(**changes: object) -> bytes:
 )
 def test_a_damaged_line_does_not_keep_its_neighbours_or_the_server_back(made, damage):
     write_journal(made, line(row()) + damage + line(row()))
-    SqliteLedger(made).close()
+    opened(made).close()
     assert counted(made) == {"f": 2}
 
 
@@ -191,9 +196,9 @@ def test_a_ledger_of_a_newer_servelite_is_refused_and_left_as_it_is(made):
     database = sqlite3.connect(made)
     database.execute("PRAGMA user_version = 999")
     database.close()
-    for opened in (SqliteLedger, counted):
+    for open_ in (opened, counted):
         with pytest.raises(LedgerUnavailable, match=r"ledger\.db was written by a newer servelite\. Update servelite, or name another"):
-            opened(made)
+            open_(made)
     database = sqlite3.connect(made)
     assert database.execute("PRAGMA user_version").fetchone() == (999,)
     database.close()
@@ -203,30 +208,30 @@ def test_a_file_that_is_no_database_is_refused_with_the_cure(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a database at all" * 100)
     with pytest.raises(LedgerUnavailable, match=r"notes\.txt can't be used: .* Mend it, or name another with --ledger"):
-        SqliteLedger(path)
+        opened(path)
     assert path.read_text().startswith("not a database")
 
 
 def test_a_folder_in_the_ledgers_place_is_refused(tmp_path):
     with pytest.raises(LedgerUnavailable, match="can't be used"):
-        SqliteLedger(tmp_path)
+        opened(tmp_path)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LedgerUnavailable, match="can't be used"):
-        SqliteLedger(tmp_path / "file" / "ledger.db")
+        opened(tmp_path / "file" / "ledger.db")
 
 
 def test_a_file_in_the_journals_place_is_refused(path):
     path.parent.mkdir()
-    journals_folder(path).touch()
+    address(str(path)).journals.touch()
     with pytest.raises(LedgerUnavailable, match="journal can't be written"):
-        SqliteLedger(path)
+        opened(path)
 
 
 def test_a_damaged_database_is_the_ledgers_error(path):
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     ledger.record([row() for _ in range(1000)])
     ledger.close()
     content = path.read_bytes()

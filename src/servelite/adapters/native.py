@@ -26,6 +26,8 @@ SMALL_BODY_BYTES = 64 * 1024
 
 PREFERRED_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\b", re.IGNORECASE)
 
+REPEAT_KEY = re.compile(rb"[!-~]{1,255}")
+
 logger = logging.getLogger("servelite.http")
 
 
@@ -50,6 +52,8 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
         await refuse(ServiceError("The server failed; its log has the reason under this request id."), call.id, send)
         return
     headers = _receipt_headers(call.id, answer.receipt)
+    if answer.is_repeated:
+        headers.append((b"idempotent-replayed", b"true"))
     if answer.error:
         await respond(send, answer.error.status, MEDIA_TYPE, problem(answer.error, call.id), headers)
     else:
@@ -95,6 +99,8 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
             length = int(value)
         elif name == b"x-deadline-ms":
             call.patience_s = _deadline_s(value)
+        elif name == b"idempotency-key":
+            call.repeat_key = _repeat_key(value)
         elif name == b"prefer":
             call.patience_s = call.patience_s or _preferred_wait_s(value)
         elif name == b"content-encoding" and value.lower() != b"identity":
@@ -107,6 +113,14 @@ def _deadline_s(value: bytes) -> float:
     if not value.isdigit() or len(value) > MOST_DEADLINE_DIGITS or int(value) == 0:
         raise BadRequest("X-Deadline-Ms is a whole number of milliseconds from 1, for example 500.")
     return int(value) / 1000
+
+
+def _repeat_key(value: bytes) -> str:
+    """Read Idempotency-Key: an RFC 9651 string as the IETF draft has it, or bare as most clients send it."""
+    key = value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
+    if not REPEAT_KEY.fullmatch(key):
+        raise BadRequest("Idempotency-Key is 1 to 255 visible ASCII characters, for example a UUID.")
+    return key.decode("ascii")
 
 
 def _preferred_wait_s(value: bytes) -> float:

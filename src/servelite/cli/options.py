@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -83,5 +84,11 @@ class Month(click.ParamType[datetime, Any]):
 
 def ledger_option(default: str) -> Callable[[Any], Any]:
     """Make the --ledger option."""
-    help_ = "File of the ledger, sqlite:///PATH, or none."
+    help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
     return click.option("--ledger", default=default, show_default=True, metavar="URL", help=help_)
+
+
+def config_option(command: Any) -> Any:
+    """Add the --config option."""
+    help_ = "Settings: tariff, accounts, ledger.  [default: servelite.toml, if there is one]"
+    return click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help=help_)(command)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from servelite.assembly import DEFAULT_LEDGER
-from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, ledger_option
+from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, config_option, ledger_option
 from servelite.core.errors import DefinitionError
 from servelite.core.logs import log_handler
 from servelite.runtime.folders import find_functions
@@ -25,6 +25,7 @@ from servelite.runtime.folders import find_functions
 @click.option("--allow-host", multiple=True, type=HostName(), metavar="NAME", help="Another name of this server, as behind a proxy.")
 @click.option("--allow-origin", multiple=True, type=Origin(), metavar="URL", help="Web pages that may call besides the server's own.")
 @ledger_option(default=DEFAULT_LEDGER)
+@config_option
 def run_command(  # noqa: PLR0913  one an option
     *,
     paths: tuple[Path, ...],
@@ -37,6 +38,7 @@ def run_command(  # noqa: PLR0913  one an option
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     ledger: str,
+    config: Path | None,
 ) -> None:
     """Serve one function folder, several, or a folder of them.
 
@@ -47,7 +49,7 @@ def run_command(  # noqa: PLR0913  one an option
     """
     from servelite.adapters.guard import Guard
     from servelite.adapters.server import bind, serve
-    from servelite.assembly import gateway_engine, required_key
+    from servelite.assembly import gateway_engine, read_settings_file, required_key
 
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.INFO)
     key = required_key() if require_key else None
@@ -57,7 +59,7 @@ def run_command(  # noqa: PLR0913  one an option
         raise DefinitionError(f"Others can reach {host}, so calls need a key. Add --require-key, or stay on --host 127.0.0.1.")
     takes_any_host = not (is_local or allow_host)  # what a Host is checked for is a page, and a page has no key
     guard = Guard(None if takes_any_host else {host.lower(), *allow_host}, allow_origin, key)
-    engine = gateway_engine(paths, ledger, max_body, memory)
+    engine = gateway_engine(paths, ledger, read_settings_file(config), max_body, memory)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     playground = "" if key else f"playground at {url}/, "

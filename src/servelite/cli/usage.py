@@ -4,26 +4,28 @@ import csv
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_usage
-from servelite.cli.options import Month, ledger_option
+from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage
+from servelite.cli.options import Month, config_option, ledger_option
 from servelite.cli.output import print_table
-from servelite.core.ports import Usage
-from servelite.core.tariff import MICRO, Tariff, money
+from servelite.core.ports import BY, Usage
+from servelite.core.tariff import MICRO, Tariff, money, rounded_micro
 
 NUMBERS = ("calls", "failed", "compute s", "cpu s", "billed s", "cost")
 
 
 @click.command("usage")
 @click.option("--month", type=Month(), help="A month (UTC) as 2026-11.  [default: this month]")
-@click.option("--by", type=click.Choice(["function", "account", "day"]), default="function", show_default=True, help="What to sum by.")
+@click.option("--by", type=click.Choice(BY), default="function", show_default=True, help="What to sum by.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @ledger_option(default=DEFAULT_LEDGER)
-def usage_command(month: datetime | None, by: str, form: str | None, ledger: str) -> None:
+@config_option
+def usage_command(month: datetime | None, by: str, form: str | None, ledger: str, config: Path | None) -> None:
     """Sum calls, compute-seconds and cost; those of a running server are included.
 
     \b
@@ -33,7 +35,7 @@ def usage_command(month: datetime | None, by: str, form: str | None, ledger: str
     """
     since = month or datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     span = _micros(since), _micros(_next_month(since))
-    tariff = Tariff()
+    tariff = read_settings_file(config).tariff
     groups = [_priced(one, by, tariff) for one in read_usage(ledger, by, *span)]
     if form == "json":
         accounts = [_free(one, tariff) for one in read_usage(ledger, "account", *span)]
@@ -60,7 +62,7 @@ def _priced(usage: Usage, by: str, tariff: Tariff) -> dict[str, Any]:
         "compute_us": usage.compute_us,
         "cpu_us": usage.cpu_us,
         "billed_us": usage.billed_us,
-        "cost_micro": tariff.cost_micro(usage.billed_us),
+        "cost_micro": rounded_micro(usage.cost_pico),
         "currency": tariff.currency,
     }
 
@@ -69,8 +71,8 @@ def _free(usage: Usage, tariff: Tariff) -> dict[str, Any]:
     return {
         "account": usage.group,
         "billed_us": usage.billed_us,
-        "free_left_us": tariff.free_left_us(usage.billed_us),
-        "payable_micro": tariff.payable_micro(usage.billed_us),
+        "free_left_us": tariff.free_left_us(tariff.units(usage.billed_us, usage.mib_us)),
+        "payable_micro": rounded_micro(tariff.payable_pico(tariff.units(usage.billed_us, usage.mib_us), usage.billed_calls)),
         "currency": tariff.currency,
     }
 
@@ -79,7 +81,7 @@ def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
     if not groups:
         return
     summed = {name: sum(group[name] for group in groups) for name in ("calls", "failed", "compute_us", "cpu_us", "billed_us")}
-    total = {by: "total", **summed, "cost_micro": tariff.cost_micro(summed["billed_us"])}
+    total = {by: "total", **summed, "cost_micro": sum(group["cost_micro"] for group in groups)}
     print_table([by, *NUMBERS], [_row(group, by, tariff) for group in [*groups, total]], NUMBERS)
 
 

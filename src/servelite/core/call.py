@@ -11,9 +11,13 @@ class Call:
     """One request to a function, as bytes: nothing outside its worker parses the body.
 
     id          32 hexadecimal digits; they begin with the time, so that ledger rows arrive in order
+    account     who pays for it, and `key_id` with which key it was made, "" for none
     deadline_s  when its time limit ends, on `time.monotonic()`'s clock; set when a worker takes it
     patience_s  how long its caller lets it wait for a worker; 0 means the function's `timeout_s`
     held_bytes  what of its body counts for the memory that bodies may take together
+    held_units  what of its account's quota is held back for it while it runs, in the tariff's units
+    repeat_key  the client's Idempotency-Key, "" for none
+    parent      the call of which it is a stage, "" for none; and `stage` which one
     """
 
     id: str
@@ -24,6 +28,11 @@ class Call:
     deadline_s: float = 0.0
     patience_s: float = 0.0
     held_bytes: int = 0
+    held_units: int = 0
+    repeat_key: str = ""
+    key_id: str = ""
+    parent: str = ""
+    stage: str = ""
 
 
 class Outcome(NamedTuple):
@@ -56,9 +65,10 @@ class Receipt:
     init_us     the part of the wait in which a worker was being started for it
     compute_us  its share of the batch's wall time
     cpu_us      its share of the batch's CPU time
-    billed_us   compute_us, or 0 where the call is not billed
+    billed_us   compute_us as the tariff rounds it, or 0 where the call is not billed
     batch       calls in its batch
     cold        whether it waited for a worker to start
+    free_left_us  what is left of its account's free time this month; None where the account has no quota
     """
 
     compute_us: int = 0
@@ -68,23 +78,29 @@ class Receipt:
     batch: int = 1
     cold: bool = False
     billed_us: int = 0
+    free_left_us: int | None = None
 
     def __str__(self) -> str:
         """Write the receipt as an RFC 9651 dictionary, as the `Servelite-Receipt` header has it."""
+        free = "" if self.free_left_us is None else f", free-left-us={self.free_left_us}"
         return (
             f"compute-us={self.compute_us}, cpu-us={self.cpu_us}, queue-us={self.queue_us}, "
-            f"batch={self.batch}, cold=?{self.cold:d}, billed-us={self.billed_us}"
+            f"batch={self.batch}, cold=?{self.cold:d}, billed-us={self.billed_us}{free}"
         )
 
 
 @dataclass(slots=True)
 class Answer:
-    """The end of a call: a body in the function's media type, or an error; with its receipt."""
+    """The end of a call: a body in the function's media type, or an error; with its receipt.
+
+    is_repeated  whether it was given before, to a call with the same Idempotency-Key
+    """
 
     body: bytes
     media_type: str
     receipt: Receipt
     error: ServeliteError | None = None
+    is_repeated: bool = False
 
 
 def call_id(now_ms: int, entropy: int = 0) -> str:

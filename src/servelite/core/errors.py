@@ -5,15 +5,20 @@
     │   ├── BadRequest            400  bad_request
     │   ├── MalformedJson         400  malformed_json
     │   ├── Unauthorized          401  unauthorized
+    │   ├── QuotaExhausted        402  quota_exhausted
     │   ├── Forbidden             403  forbidden
     │   ├── NotFound              404  not_found
     │   ├── FunctionNotFound      404  function_not_found
     │   ├── MethodNotAllowed      405  method_not_allowed
+    │   ├── IdempotencyKeyInUse   409  idempotency_key_in_use
+    │   ├── AnswerNotKept         409  answer_not_kept
     │   ├── PayloadTooLarge       413  payload_too_large
     │   ├── UnsupportedMediaType  415  unsupported_media_type
     │   ├── MisdirectedHost       421  misdirected_host
     │   ├── InvalidInput          422  invalid_input
+    │   ├── IdempotencyKeyReused  422  idempotency_key_reused
     │   ├── Overloaded            429  overloaded
+    │   │   └── RateLimited       429  rate_limited
     │   ├── HeadersTooLarge       431  headers_too_large
     │   └── Cancelled             499  cancelled: billed, for it used compute until its client left
     ├── FunctionError             the function's author must act; billed, for it used compute
@@ -80,9 +85,15 @@ class MalformedJson(CallerError):
 
 
 class Unauthorized(CallerError):
-    """The key is missing or is not one that this server knows: one answer for both."""
+    """The key is missing, or none that is valid: one answer for all."""
 
     code, status = "unauthorized", 401
+
+
+class QuotaExhausted(CallerError):
+    """What the account may use this month is used up; `retry_after_s` is set where the rest is only held back."""
+
+    code, status = "quota_exhausted", 402
 
 
 class Forbidden(CallerError):
@@ -109,6 +120,18 @@ class MethodNotAllowed(CallerError):
     code, status = "method_not_allowed", 405
 
 
+class IdempotencyKeyInUse(CallerError):
+    """The first call with this Idempotency-Key still runs."""
+
+    code, status, retry_after_s = "idempotency_key_in_use", 409, 1
+
+
+class AnswerNotKept(CallerError):
+    """The call with this Idempotency-Key was answered before, with more than is kept."""
+
+    code, status = "answer_not_kept", 409
+
+
 class PayloadTooLarge(CallerError):
     """The body is longer than the server accepts."""
 
@@ -133,6 +156,12 @@ class InvalidInput(CallerError):
     code, status = "invalid_input", 422
 
 
+class IdempotencyKeyReused(CallerError):
+    """The Idempotency-Key was used before, for another call."""
+
+    code, status = "idempotency_key_reused", 422
+
+
 class Overloaded(CallerError):
     """More is asked than can be answered in time; said at once, with the seconds after which to try again."""
 
@@ -141,6 +170,12 @@ class Overloaded(CallerError):
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after_s: int = 1) -> None:
         super().__init__(detail, errors)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(Overloaded):
+    """The account makes more calls than it may, in a second or at once."""
+
+    code = "rate_limited"
 
 
 class HeadersTooLarge(CallerError):

@@ -119,6 +119,7 @@ class Description:
     takes   media types of the input; `image/*` stands for all images
     gives   media type of the output
     card    the content of card.toml
+    version  what the card says, or a digest of the folder
     """
 
     name: str
@@ -130,6 +131,7 @@ class Description:
     output_schema: dict[str, Any]
     examples: tuple[dict[str, Any], ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
 
     def accepts(self, media_type: str) -> bool:
         """Tell whether a Content-Type (without parameters, lower case) fits; none at all does."""

@@ -1,9 +1,10 @@
 """The shapes of what the runtime reaches without knowing it: workers and ledgers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from servelite.core.accounts import ApiKey, Spent
 from servelite.core.call import BatchReply, Call
 from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
@@ -57,7 +58,13 @@ class Worker(Protocol):
 class Row(NamedTuple):
     """One answered call in the ledger; times in µs, sizes in bytes, `at_us` since 1970 (UTC).
 
-    code is `ok` or an error's code. `peak_kib` is the worker's largest resident memory so far.
+    code        `ok` or an error's code
+    peak_kib    the worker's largest resident memory so far
+    version     of the function: what its card says, or a digest of its folder
+    parent      the call of which it is a stage, and `stage` which one; both empty for a call of its own
+    memory_mib  the memory limit of the function, which some tariffs weigh
+    cost_pico   its price in millionths of a millionth, free time not taken off
+    gateway     the process that answered it
     """
 
     id: str
@@ -76,11 +83,44 @@ class Row(NamedTuple):
     bytes_out: int
     cold: int
     billed_us: int
+    key_id: str = ""
+    version: str = ""
+    parent: str = ""
+    stage: str = ""
+    memory_mib: int = 0
+    cost_pico: int = 0
+    gateway: str = ""
+
+
+class Kept(NamedTuple):
+    """The answer to a call with an Idempotency-Key, kept for those who ask again; `call` is the id of the first one.
+
+    fingerprint  SHA-256 of what was asked, hexadecimal
+    problem      the error's code and words as JSON where it failed, else empty
+    receipt      its receipt as JSON
+    """
+
+    account: str
+    repeat_key: str
+    fingerprint: str
+    call: str
+    at_us: int
+    media_type: str
+    body: bytes
+    problem: str
+    receipt: str
+    gateway: str
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one group of calls used: times in µs."""
+    """What one group of calls used: times in µs, `units` and `cost_pico` as in `core.tariff`.
+
+    billed_calls  calls that are billed any time
+    mib_us        billed time times the memory limit of the function
+    whole_s       the billed calls' time, each rounded up to a whole second
+    lambda_mib_ms the time of all calls, each rounded up to a millisecond, times the memory limit (128 MiB at least)
+    """
 
     group: str
     calls: int
@@ -88,19 +128,60 @@ class Usage:
     compute_us: int
     cpu_us: int
     billed_us: int
+    cost_pico: int = 0
+    billed_calls: int = 0
+    mib_us: int = 0
+    whole_s: int = 0
+    lambda_mib_ms: int = 0
+
+
+BY = ("function", "account", "key", "day", "stage")
+"""What usage can be summed by."""
 
 
 class Ledger(Protocol):
     """The book of calls: append-only, one row each."""
 
-    def record(self, rows: Sequence[Row]) -> None:
-        """Keep rows so that a killed process does not lose them; LedgerUnavailable where it can't."""
+    def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
+        """Keep rows, and answers with them, so that a killed process does not lose them; LedgerUnavailable where it can't."""
         ...
 
-    def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
-        """Sum the rows of a time span by `function`, `account` or `day`, most compute first."""
+    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+        """Sum the calls of the whole days (UTC) in a time span, most compute first; of one account, or of all.
+
+        `by` is one of BY. Stages are counted with the call that they are part of, and by themselves only by `stage`.
+        """
         ...
 
     def close(self) -> None:
         """Put everything in its place; nothing is recorded after this."""
+        ...
+
+
+class Seen(NamedTuple):
+    """What a look into the ledger showed.
+
+    keys        all keys; None where none has changed since the last look
+    spent       what each account used since a midnight (UTC), at other gateways than this one
+    arrived_us  the moment up to which this gateway's kept answers are in the database
+    """
+
+    keys: Sequence[ApiKey] | None
+    spent: Sequence[Spent]
+    arrived_us: int
+
+
+class AccountBook(Protocol):
+    """What a gateway reads again and again of a ledger that others write too; LedgerUnavailable where it can't."""
+
+    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
+        """Look at keys and kept answers, and at what was spent since a midnight, None if not; note when keys were last used, by id."""
+        ...
+
+    def kept(self, account: str, repeat_key: str) -> Kept | None:
+        """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the ledger."""
         ...

@@ -128,7 +128,7 @@ class Dispatcher:
     def _answer(self, lane: Lane, batch: list[Waiting], calls: list[Call], reply: BatchReply) -> None:
         waits = [lane.wait(waiting.arrived_us) for waiting in batch]
         try:
-            answers = self.meter.settle(calls, waits, reply, lane.description.gives)
+            answers = self.meter.settle(calls, waits, reply, lane.description)
         except ServeliteError as error:
             refuse(batch, error, self.statistics)
             return

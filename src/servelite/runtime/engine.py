@@ -1,4 +1,4 @@
-"""The one road every call takes, whatever door it came through: find, admit, read, run, meter, answer."""
+"""The one road every call takes, whatever door it came through: find, check the quota, admit, read, run, meter, answer."""
 
 import asyncio
 import logging
@@ -17,6 +17,7 @@ from servelite.core.errors import (
 )
 from servelite.core.function import Description
 from servelite.core.ports import Ledger
+from servelite.runtime.accounts import Accounts
 from servelite.runtime.machine import Memory
 from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import not_run
@@ -35,6 +36,8 @@ OTHERS_START_S = 10.0
 STARTS_AT_ONCE = 4
 """Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
 
+ReadBody = Callable[[], Awaitable[bytes]]
+
 logger = logging.getLogger("servelite.engine")
 
 
@@ -45,6 +48,7 @@ class Engine:
         self,
         pools: Mapping[str, Pool],
         ledger: Ledger,
+        accounts: Accounts,
         memory: Memory,
         *,
         now_s: Callable[[], float],
@@ -52,6 +56,7 @@ class Engine:
         max_body_bytes: int = 6 * MIB,
     ) -> None:
         self.pools = pools
+        self.accounts = accounts
         self.max_body_bytes = max_body_bytes
         self._ledger = ledger
         self._memory = memory
@@ -75,6 +80,7 @@ class Engine:
             DefinitionError: a function can't be loaded; if lenient, none can.
             ServeliteError: a worker can't be started; not if lenient.
         """
+        await self.accounts.start()
         self._begin_to_watch()
         failed = list(filter(None, await self._start_all(OTHERS_START_S if is_lenient else None)))
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
@@ -115,8 +121,8 @@ class Engine:
         # those without memory may have it now, for others may sleep for it
         return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
 
-    async def call(self, call: Call, read_body: Callable[[], Awaitable[bytes]] | None = None) -> Answer:
-        """Answer a call; its body is read only once it is admitted.
+    async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
+        """Answer a call; its body is read only once it is admitted, unless it may repeat another, which only its body can tell.
 
         What the function did, its errors too, is an Answer with a receipt. What never reached a worker
         is raised, and has no row in the ledger.
@@ -129,19 +135,33 @@ class Engine:
         if self._is_draining:
             raise not_run(call.function)
         _check_media_type(pool.description, call)
-        pool.admit(call)
         self._running += 1
         try:
-            if read_body is not None:
-                call.body = await read_body()
-            if len(call.body) > self.max_body_bytes:
-                raise too_large(self.max_body_bytes)
-            return await pool.answer(call)
+            if not call.repeat_key:
+                return await self._run(pool, call, read_body)
+            await self._read(call, read_body)
+            return await self.accounts.repeats.answer(call, lambda: self._run(pool, call))
         finally:
             self._held_bytes -= call.held_bytes
             self._running -= 1
             if self._is_draining and not self._running:
                 self._drained.set()
+
+    async def _run(self, pool: Pool, call: Call, read_body: ReadBody | None = None) -> Answer:
+        """Let a call in, as far as its account and the pool's queue go, and have it answered."""
+        self.accounts.quotas.admit(call, pool.workers.limits)
+        try:
+            pool.admit(call)
+            await self._read(call, read_body)
+            return await pool.answer(call)
+        finally:
+            self.accounts.quotas.release(call)
+
+    async def _read(self, call: Call, read_body: ReadBody | None) -> None:
+        if read_body is not None:
+            call.body = await read_body()
+        if len(call.body) > self.max_body_bytes:
+            raise too_large(self.max_body_bytes)
 
     def hold(self, call: Call, size: int) -> None:
         """Count the `size` bytes that have come of a large body; Overloaded where all bodies together would take too much memory."""
@@ -194,6 +214,7 @@ class Engine:
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
         finally:
+            await self.accounts.stop()
             self._ledger.close()
 
     def _begin_to_watch(self, ended: asyncio.Task[None] | None = None) -> None:

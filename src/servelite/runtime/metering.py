@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, shares
 from servelite.core.errors import wire_code
+from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row
+from servelite.runtime.accounts import Accounts
 
 
 class Wait(NamedTuple):
@@ -16,34 +18,44 @@ class Wait(NamedTuple):
 
 
 class Meter:
-    """Writes what calls took into the ledger."""
+    """Writes what calls took into the ledger, at the tariff's price, and into their accounts' quotas."""
 
-    def __init__(self, ledger: Ledger, now_us: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, accounts: Accounts, gateway: str, now_us: Callable[[], int]) -> None:
         self._ledger = ledger
+        self._quotas, self._repeats, self._tariff = accounts.quotas, accounts.repeats, accounts.quotas.tariff
+        self._gateway = gateway
         self._now_us = now_us
 
-    def settle(self, calls: Sequence[Call], waits: Sequence[Wait], reply: BatchReply, gives: str) -> list[Answer]:
-        """Record a batch, and return the answers, bodies of the media type `gives`, that may now leave.
+    def settle(self, calls: Sequence[Call], waits: Sequence[Wait], reply: BatchReply, function: Description) -> list[Answer]:
+        """Record a batch, and return the answers that may now leave.
 
         Raises:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
         """
         count, at_us = len(calls), self._now_us()
         shared = zip(calls, waits, reply.outcomes, shares(reply.compute_us, count), shares(reply.cpu_us, count), strict=True)
-        answers, rows = [], []
+        answers, rows, kept = [], [], []
         for call, wait, outcome, compute_us, cpu_us in shared:
-            billed_us = compute_us if outcome.error is None or outcome.error.billed else 0
+            is_billed = outcome.error is None or outcome.error.billed
+            billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
-            answers.append(Answer(outcome.body, gives, receipt, outcome.error))
-            rows.append(_row(call, at_us, outcome, receipt, reply.peak_kib))
-        self._ledger.record(rows)
+            answer = Answer(outcome.body, function.gives, receipt, outcome.error)
+            answers.append(answer)
+            rows.append(self._row(call, at_us, outcome, receipt, reply.peak_kib, function))
+            if call.repeat_key:
+                kept.append(self._repeats.keep(call, at_us, answer))
+        self._ledger.record(rows, kept)
+        for call, answer in zip(calls, answers, strict=True):
+            answer.receipt.free_left_us = self._quotas.settle(call, answer.receipt.billed_us, function.limits.memory_mib)
         return answers
 
-
-def _row(call: Call, at_us: int, outcome: Outcome, receipt: Receipt, peak_kib: int) -> Row:
-    error = outcome.error
-    status, code = (error.status, wire_code(error)) if error else (200, "ok")
-    whose = call.id, at_us, call.account, call.function, status, code
-    times = receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch
-    # by position, because sixteen keywords a row take longer than all the rest; a test holds the order to Row's
-    return Row._make((*whose, *times, len(call.body), len(outcome.body), int(receipt.cold), receipt.billed_us))
+    def _row(self, call: Call, at_us: int, outcome: Outcome, receipt: Receipt, peak_kib: int, function: Description) -> Row:
+        error, memory_mib, billed_us = outcome.error, function.limits.memory_mib, receipt.billed_us
+        status, code = (error.status, wire_code(error)) if error else (200, "ok")
+        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, billed_us * memory_mib), int(billed_us > 0))
+        whose = call.id, at_us, call.account, call.function, status, code
+        times = receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch
+        sizes = len(call.body), len(outcome.body), int(receipt.cold), billed_us
+        whence = call.key_id, function.version, call.parent, call.stage, memory_mib, cost_pico, self._gateway
+        # by position, because two dozen keywords a row take longer than all the rest; a test holds the order to Row's
+        return Row._make((*whose, *times, *sizes, *whence))

@@ -1,12 +1,14 @@
 """An append-only file of ledger rows, written before an answer leaves and moved into the database behind.
 
-One `write` a batch: a line with the JSON array of its rows. The kernel has the line when `write`
+One `write` a batch: a line with the JSON array of its rows, or with an object where answers are kept
+with them (`rows`, and `kept` with bodies in base64). The kernel has the line when `write`
 returns, so a killed process loses nothing (a power cut may lose the last moments). Each writing
 process has a file of its own in the journal's folder and holds a lock on it for as long as it lives;
 how far each file has been moved stands in the database, in the transaction that moved it, so any
 process may move any file at any time and no row arrives twice.
 """
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import Row
+from servelite.core.ports import Kept, Row
 
 ROTATE_BYTES = 16 * 1024 * 1024
 """A file that has grown to this is left for a new one: about 100,000 rows."""
@@ -35,13 +37,13 @@ class Journal:
         except OSError as error:
             raise LedgerUnavailable(f"The ledger's journal can't be written in {folder}: {error.strerror}.") from error
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Keep rows, all or none.
+    def append(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
+        """Keep rows, and answers with them, all or none.
 
         Raises:
             LedgerUnavailable: the disk is full or the file can't be written.
         """
-        line = _write_json(rows).encode() + b"\n"
+        line = _write_json({"rows": rows, "kept": list(map(_writable, kept))} if kept else rows).encode() + b"\n"
         try:
             self._write(line)
         except OSError as error:
@@ -81,6 +83,11 @@ class Journal:
                 self._file, self._size = file, 0
                 return
             os.close(file)
+
+
+def _writable(kept: Kept) -> list[str | int]:
+    """Return an answer as JSON can have it, its body in base64."""
+    return [base64.b64encode(field).decode() if isinstance(field, bytes) else field for field in kept]
 
 
 _write_json = json.JSONEncoder(separators=(",", ":")).encode

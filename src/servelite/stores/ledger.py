@@ -1,65 +1,68 @@
-"""The ledgers: SQLite behind a journal, and none."""
+"""The ledgers: tables behind a journal, and none."""
 
 import contextlib
 import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from servelite.core.ports import Row, Usage
+from servelite.core.ports import Kept, Row, Usage
+from servelite.stores.address import Address
 from servelite.stores.journal import Journal
-from servelite.stores.ledger_file import LedgerFile, journals_folder
+from servelite.stores.moving import move_journals
+from servelite.stores.sums import usage
 
 KEEPER_ENDS_WITHIN_S = 10.0
 """How long the end waits for the keeper's last move; what it leaves is moved by whoever opens the ledger next."""
 
 
-class SqliteLedger:
-    """The `Ledger` port on an SQLite file: `record` appends to the journal; a keeper moves the rows behind, if there is one."""
+class JournaledLedger:
+    """The `Ledger` port on a database: `record` appends to the journal; a keeper moves the rows behind, if there is one."""
 
-    def __init__(self, path: Path, start_keeper: Callable[[Path], subprocess.Popen[bytes]] | None = None) -> None:
+    def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
         """Open the ledger and take over what killed processes left in their journals.
 
         The keeper is started with the first row; without one the rows are moved when the ledger is closed.
 
         Raises:
-            LedgerUnavailable: the file or its folder can't be written.
+            LedgerUnavailable: the database or the journal's folder can't be written.
         """
-        self._path = path
+        self._place = place
         self._start_keeper = start_keeper
         self._keeper: subprocess.Popen[bytes] | None = None
-        with LedgerFile(path) as file:
-            file.move_journals()
-        self._journal = Journal(journals_folder(path))
+        self._move()
+        self._journal = Journal(place.journals)
 
-    def record(self, rows: Sequence[Row]) -> None:
-        """Append rows to the journal; LedgerUnavailable where the disk refuses."""
-        self._journal.append(rows)
+    def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
+        """Append rows, and answers with them, to the journal; LedgerUnavailable where the disk refuses."""
+        self._journal.append(rows, kept)
         if self._keeper is None and self._start_keeper is not None:
             with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and the next call tries again
-                self._keeper = self._start_keeper(self._path)
+                self._keeper = self._start_keeper()
 
-    def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
-        """Sum calls by `function`, `account` or `day`, those still in a journal among them."""
-        return sum_usage(self._path, by, since_us, until_us)
+    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+        """Sum calls, those still in a journal of this machine among them; see `Ledger`."""
+        return sum_usage(self._place, by, since_us, until_us, account)
 
     def close(self) -> None:
         """Give up the journal, and have its last rows moved."""
         self._journal.close()
         if self._keeper is None:
-            with LedgerFile(self._path) as file:
-                file.move_journals()
+            self._move()
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+
+    def _move(self) -> None:
+        with contextlib.closing(self._place.open()) as db:
+            move_journals(db, self._place.journals)
 
 
 class NoLedger:
     """The `Ledger` port that keeps nothing: `--ledger none`."""
 
-    def record(self, rows: Sequence[Row]) -> None:
+    def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Forget the rows."""
 
-    def usage(self, by: str, since_us: int, until_us: int) -> list[Usage]:
+    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
         """Know of no call."""
         return []
 
@@ -67,8 +70,10 @@ class NoLedger:
         """Have nothing to close."""
 
 
-def sum_usage(path: Path, by: str, since_us: int, until_us: int) -> list[Usage]:
-    """Sum the calls of a ledger that this process does not write; see `SqliteLedger.usage`."""
-    with LedgerFile(path) as file:
-        file.move_journals()
-        return file.usage(by, since_us, until_us)
+def sum_usage(place: Address, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+    """Sum the calls of a ledger that this process does not write; none where it does not exist yet. See `Ledger.usage`."""
+    if not place.exists():
+        return []
+    with contextlib.closing(place.open()) as db:
+        move_journals(db, place.journals)
+        return usage(db, by, since_us, until_us, account)

@@ -1,13 +1,21 @@
 """What the world may know of a loaded function: its schemas, examples and card, read from its folder."""
 
+import hashlib
 import json
+import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from servelite.core.errors import DefinitionError
 from servelite.core.function import Description
 from servelite.worker.loader import Function
+
+MOST_VERSION = 64
+"""Characters of a version that are kept."""
+
+SAMPLE_BYTES = 1024 * 1024
 
 
 def describe(function: Function) -> Description:
@@ -17,6 +25,7 @@ def describe(function: Function) -> Description:
         DefinitionError: examples.jsonl or card.toml can't be read, or a type has no JSON Schema.
     """
     input_schema, output_schema = function.codec.schemas()
+    card = read_card(function.folder)
     return Description(
         name=function.name,
         summary=function.summary,
@@ -26,7 +35,8 @@ def describe(function: Function) -> Description:
         input_schema=input_schema,
         output_schema=output_schema,
         examples=tuple(read_examples(function.folder)),
-        card=read_card(function.folder),
+        card=card,
+        version=read_version(function.folder, card),
     )
 
 
@@ -60,6 +70,29 @@ def read_card(folder: Path) -> dict[str, Any]:
         return plain
     except ValueError as error:
         raise DefinitionError(f"{file}: not TOML that JSON can say: {error}.") from error
+
+
+def read_version(folder: Path, card: dict[str, Any]) -> str:
+    """Return the `version` of a card, else the first 12 hexadecimal digits of a SHA-256 over the folder's files.
+
+    Hidden files and caches do not count. Of a large file its size, beginning and end do, for a start must not wait for more.
+    """
+    if isinstance(card.get("version"), str):
+        return str(card["version"])[:MOST_VERSION]
+    digest = hashlib.sha256()
+    for file in _files(folder):
+        digest.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
+        with file.open("rb") as content:
+            digest.update(content.read(SAMPLE_BYTES))
+            content.seek(max(content.tell(), file.stat().st_size - SAMPLE_BYTES))
+            digest.update(content.read(SAMPLE_BYTES))
+    return digest.hexdigest()[:12]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith(".") and Path(place, name).is_file())
 
 
 def _refuse_constant(name: str) -> NoReturn:

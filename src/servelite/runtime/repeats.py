@@ -1,0 +1,156 @@
+"""Calls with an Idempotency-Key: the first is run and its answer kept, those that repeat it get that answer, and pay nothing.
+
+The answer goes into the journal together with the call's row, in one write, so there is never the one without the other,
+and from there into the ledger's database. Until it has arrived there it is held here too.
+
+The first call goes on when its client leaves: who sends such a key means to ask again.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from servelite.core.call import Answer, Call, Receipt
+from servelite.core.errors import (
+    AnswerNotKept,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    LedgerUnavailable,
+    ServeliteError,
+    from_wire,
+    wire_code,
+)
+from servelite.core.ports import Kept
+
+KEEP_US = 24 * 3600 * 1_000_000
+"""How long an answer is kept."""
+
+MOST_ANSWER_BYTES = 1024 * 1024
+"""Longer answers are not kept: who asks again is told so, and not billed again."""
+
+MOST_FRESH_BYTES = 64 * 1024 * 1024
+"""What answers that have not arrived in the database yet may take."""
+
+ENTRY_BYTES = 500
+"""What an answer takes besides its body, about."""
+
+LookUp = Callable[[str, str], Awaitable[Kept | None]]
+
+
+class Repeats:
+    """Remembers what was answered to whom; `look_up` asks the ledger, and is None where there is no database behind it."""
+
+    def __init__(self, gateway: str, now_us: Callable[[], int], look_up: LookUp | None = None) -> None:
+        self._gateway = gateway
+        self._now_us = now_us
+        self._look_up = look_up
+        self._running: dict[tuple[str, str], str] = {}
+        self._fresh: dict[tuple[str, str], Kept] = {}
+        self._order: deque[tuple[str, str]] = deque()
+        self._fresh_bytes = 0
+        self._tasks: set[asyncio.Task[Answer]] = set()
+
+    async def answer(self, call: Call, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Answer a call as it was answered before, else by running it.
+
+        Raises:
+            IdempotencyKeyInUse: the first call with this key still runs.
+            IdempotencyKeyReused: the first call with this key was another one.
+            AnswerNotKept: its answer was too long to be kept.
+            LedgerUnavailable: answers can't be kept at the moment.
+            ServeliteError: as `run` raises.
+        """
+        who, asked = (call.account, call.repeat_key), _fingerprint(call)
+        running = self._running.get(who)
+        if running is not None:
+            if running != asked:
+                raise _reused(call)
+            raise IdempotencyKeyInUse(f"The first call with the Idempotency-Key '{call.repeat_key}' still runs. Try again later.")
+        self._running[who] = asked
+        task = asyncio.create_task(self._once(call, who, asked, run))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
+
+    def keep(self, call: Call, at_us: int, answer: Answer) -> Kept:
+        """Return what is kept of an answer, and hold it until it has arrived in the database."""
+        is_too_long = len(answer.body) > MOST_ANSWER_BYTES
+        error = AnswerNotKept(_too_long(call.repeat_key, len(answer.body))) if is_too_long else answer.error
+        problem = json.dumps({"code": wire_code(error), "detail": error.detail, "errors": error.errors}) if error else ""
+        body = b"" if is_too_long else answer.body
+        who = call.account, call.repeat_key
+        receipt = json.dumps(asdict(answer.receipt))
+        kept = Kept(*who, self._running[who], call.id, at_us, answer.media_type, body, problem, receipt, self._gateway)
+        self._fresh[who] = kept
+        self._order.append(who)
+        self._fresh_bytes += len(body) + ENTRY_BYTES
+        return kept
+
+    def arrived(self, until_us: int) -> None:
+        """Let go of the answers that the database has: those up to a moment."""
+        while self._order and self._fresh[self._order[0]].at_us <= until_us:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        kept = self._fresh.pop(self._order.popleft())
+        self._fresh_bytes -= len(kept.body) + ENTRY_BYTES
+
+    async def _once(self, call: Call, who: tuple[str, str], asked: str, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            kept = self._fresh.get(who)
+            if kept is None and self._look_up is not None:
+                kept = await self._look_up(*who)
+            if kept is not None and kept.at_us > self._now_us() - KEEP_US:
+                if kept.fingerprint != asked:
+                    raise _reused(call)
+                return _again(call, kept)
+            self._make_room()
+            return await run()
+        finally:
+            del self._running[who]
+
+    def _make_room(self) -> None:
+        """Without a database the oldest go; with one, nothing goes before it has arrived there."""
+        if self._look_up is None:
+            while self._fresh_bytes > MOST_FRESH_BYTES:
+                self._forget_oldest()
+        elif self._fresh_bytes > MOST_FRESH_BYTES:
+            raise LedgerUnavailable("Answers to calls with an Idempotency-Key can't be kept at the moment. Try again later.")
+
+    def _end(self, task: asyncio.Task[Answer]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # its client may be gone, and nobody else asks
+
+
+def _fingerprint(call: Call) -> str:
+    """Tell one call from another by all that its answer depends on."""
+    head = json.dumps([call.function, call.media_type]).encode()
+    return hashlib.sha256(head + call.body).hexdigest()
+
+
+def _again(call: Call, kept: Kept) -> Answer:
+    """Make the answer that was given before; AnswerNotKept where it was too long."""
+    error: ServeliteError | None = None
+    if kept.problem:
+        error = from_wire(**json.loads(kept.problem))
+        if isinstance(error, AnswerNotKept):
+            raise error
+    call.id = kept.call
+    return Answer(kept.body, kept.media_type, Receipt(**json.loads(kept.receipt)), error, is_repeated=True)
+
+
+def _reused(call: Call) -> IdempotencyKeyReused:
+    return IdempotencyKeyReused(
+        f"The Idempotency-Key '{call.repeat_key}' was used before, for another function or body. Send a new key with a new call."
+    )
+
+
+def _too_long(key: str, size: int) -> str:
+    return (
+        f"The call with the Idempotency-Key '{key}' was answered, with {size:,} bytes, more than the {MOST_ANSWER_BYTES:,} that are kept. "
+        "It is not run or billed again. Send a new key to have it run again."
+    )

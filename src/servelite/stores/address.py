@@ -1,0 +1,65 @@
+"""What a ledger's URL names: which database, and where the journals of this machine stand."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from servelite.core.errors import DefinitionError
+from servelite.stores.database import Database
+from servelite.stores.sqlite import SqliteDatabase
+
+KINDS = "Give a file's path, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
+
+LOCAL_FOLDER = Path(".servelite")
+"""Where journals stand on their way to a database elsewhere: below the working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a ledger stands; `name` is its URL as it may be shown, `file` None where it is a server's."""
+
+    url: str
+    name: str
+    journals: Path
+    file: Path | None
+    open: Callable[[], Database]
+
+    def exists(self) -> bool:
+        """Tell whether there may be something to read."""
+        return self.file is None or self.file.exists()
+
+
+def address(url: str) -> Address:
+    """Read a ledger's URL.
+
+    Raises:
+        DefinitionError: it is empty, or of an unknown kind.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not url:
+        raise DefinitionError(f"The ledger has no name. {KINDS}")
+    if scheme in ("postgresql", "postgres") and separator:
+        return _server(url)
+    if separator and scheme != "sqlite":
+        raise DefinitionError(f"No ledger of the kind '{scheme}'. {KINDS}")
+    path = rest.removeprefix("/") if separator else url
+    if not path:
+        raise DefinitionError(f"{url} names no file. Write for example sqlite:///ledger.db.")
+    return _file(url, Path(path))
+
+
+def _file(url: str, path: Path) -> Address:
+    return Address(url, str(path), path.with_name(path.name + ".journal"), path, lambda: SqliteDatabase(path))
+
+
+def _server(url: str) -> Address:
+    """Name a database on a server, its password left out; its journals by a digest, for the name may hold anything."""
+    from servelite.stores.postgres import open_postgres
+
+    parts = urlsplit(url)
+    user = f"{parts.username}@" if parts.username else ""
+    name = f"postgresql://{user}{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    folder = LOCAL_FOLDER / f"postgresql-{hashlib.sha256(name.encode()).hexdigest()[:12]}.journal"
+    return Address(url, name, folder, None, lambda: open_postgres(url, name))

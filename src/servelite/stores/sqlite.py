@@ -1,0 +1,75 @@
+"""The ledger's tables in an SQLite file (WAL), which others may read while it is written."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from servelite.core.errors import LedgerUnavailable
+from servelite.stores.database import newer, unusable
+from servelite.stores.migrations import SQLITE
+
+BUSY_S = 5.0
+"""How long a process waits for another one's transaction."""
+
+
+class SqliteDatabase:
+    """The `Database` of a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, made and migrated as needed; LedgerUnavailable where that is impossible."""
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise unusable(str(path), error) from error
+        try:
+            self._migrate()
+            self._inode = path.stat().st_ino
+        except LedgerUnavailable:
+            self._db.close()
+            raise
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement; see `Database`."""
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            raise unusable(str(self._path), error) from error
+
+    @contextlib.contextmanager
+    def transaction(self, subject: str) -> Iterator[None]:
+        """Do all or nothing, as the only writer of the file."""
+        self.query("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self.query("ROLLBACK")
+            raise
+        self.query("COMMIT")
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is still the one that its path names, not deleted or replaced."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _migrate(self) -> None:
+        self.query("PRAGMA journal_mode = WAL")
+        self.query("PRAGMA synchronous = NORMAL")
+        with self.transaction("migration"):
+            ((version,),) = self.query("PRAGMA user_version")
+            if version > len(SQLITE):
+                raise newer(str(self._path))
+            for number, statements in enumerate(SQLITE[version:], start=version + 1):
+                for statement in statements:
+                    self.query(statement)
+                self.query(f"PRAGMA user_version = {number}")
