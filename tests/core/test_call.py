@@ -54,3 +54,7 @@ def test_ids_of_the_same_millisecond_differ_by_their_entropy():
 def test_a_receipt_is_written_as_an_rfc_9651_dictionary(cold, written):
     receipt = Receipt(compute_us=1430, cpu_us=1290, queue_us=210, init_us=7, batch=8, cold=cold, billed_us=1430)
     assert str(receipt) == f"compute-us=1430, cpu-us=1290, queue-us=210, batch=8, {written}, billed-us=1430"
+
+
+def test_a_receipt_of_an_account_with_a_quota_says_what_is_left():
+    assert str(Receipt(free_left_us=0)).endswith("billed-us=0, free-left-us=0")

@@ -1,12 +1,25 @@
 import asyncio
+import contextlib
 import time
 from dataclasses import replace
 
 import pytest
 
+from servelite.core.accounts import Allowance
 from servelite.core.call import Call
-from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker, Overloaded, PayloadTooLarge, UnsupportedMediaType, WorkerDied
+from servelite.core.errors import (
+    DefinitionError,
+    FunctionNotFound,
+    NoWorker,
+    Overloaded,
+    PayloadTooLarge,
+    QuotaExhausted,
+    ServiceError,
+    UnsupportedMediaType,
+    WorkerDied,
+)
 from servelite.core.function import BINARY, JSON, TEXT
+from servelite.core.tariff import Tariff
 from servelite.runtime.engine import Engine
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, advance_timers, described, settle, some_accounts, until
@@ -211,3 +224,58 @@ async def test_a_fault_of_the_watch_is_told_and_does_not_end_it(rig, caplog):
         await settle()
     assert len(asked) > 1
     assert "the watch over the workers failed" in caplog.text
+
+
+async def test_a_call_whose_account_has_used_up_its_quota_is_refused_before_its_body_is_read(rig):
+    limited = some_accounts(lambda: 7, Tariff(free_s=0), local=Allowance(credit_micro=0))
+    rig.engine.accounts = limited
+    with pytest.raises(QuotaExhausted):
+        await rig.engine.call(Call("1", "shout", TEXT), never_read)
+    assert rig.ran == []
+
+
+@pytest.mark.parametrize("fate", ["answered", "refused by the pool", "gone while its body was read"])
+async def test_whatever_comes_of_a_call_its_account_gets_its_hold_back(rig, fate):
+    limited = some_accounts(lambda: 7, Tariff(free_s=2), local=Allowance(credit_micro=0))
+    rig.engine.accounts = limited
+
+    async def read() -> bytes:
+        if fate.startswith("gone"):
+            raise ConnectionError
+        return b"hello"
+
+    if fate.startswith("refused"):
+        await rig.engine.pools["shout"].stop()
+    for _ in range(3):
+        with contextlib.suppress(ConnectionError, ServiceError):
+            await rig.engine.call(Call("1", "shout", TEXT), read)
+    (account,) = limited.quotas._accounts.values()
+    assert (account.held_units, account.running) == (0, 0)
+
+
+async def test_a_repeated_call_is_answered_though_the_quota_is_used_up(rig):
+    quota = Tariff(free_s=1)
+    rig.engine.accounts = some_accounts(lambda: 7, quota, local=Allowance(credit_micro=0))
+    meter = a_meter(rig.ledger, lambda: 7, rig.engine.accounts)
+    for pool in rig.engine.pools.values():
+        pool._dispatcher.meter = meter
+    rig.workshops["shout"].compute_us = 2_000_000
+    first = await rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k"))
+    assert first.receipt.free_left_us == 0
+    with pytest.raises(QuotaExhausted):
+        await rig.engine.call(Call("2", "shout", TEXT, b"b"))
+    again = await rig.engine.call(Call("3", "shout", TEXT, b"a", repeat_key="k"))
+    assert (again.body, again.is_repeated, again.receipt.free_left_us) == (b"A", True, 0)
+    assert [row.id for row in rig.ledger.rows] == ["1"]
+
+
+async def test_a_large_body_of_a_repeated_call_is_let_go(rig):
+    for _ in range(3):
+        call = Call("1", "shout", TEXT, repeat_key="k")
+
+        async def read(call: Call = call) -> bytes:
+            rig.engine.hold(call, 50)
+            return b"x" * 50
+
+        await rig.engine.call(call, read)
+    assert rig.engine._held_bytes == 0

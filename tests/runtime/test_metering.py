@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servelite.core.accounts import Allowance
 from servelite.core.call import BatchReply, Call, Outcome, Receipt
-from servelite.core.errors import LedgerUnavailable, ServeliteError, all_errors
+from servelite.core.errors import InvalidInput, LedgerUnavailable, ServeliteError, all_errors
 from servelite.core.ports import Row
+from servelite.core.tariff import Tariff
 from servelite.runtime.metering import Meter, Wait
-from tests.runtime.fakes import MemoryLedger, a_meter, described
+from tests.runtime.fakes import MemoryLedger, a_meter, described, some_accounts
 
 NOW_US = 1_795_000_000_000_000
 F = replace(described("f", memory_mib=512), version="1.2")
@@ -94,3 +96,25 @@ def test_a_ledger_that_refuses_lets_no_answer_leave(meter, ledger):
     with pytest.raises(LedgerUnavailable):
         settled(meter, [Outcome(b"x")])
     assert ledger.rows == []
+
+
+def test_a_tariff_rounds_and_prices_each_call(ledger):
+    tariff = Tariff(price_micro=1, per_s=1, call_price_micro=1, per_calls=1, round_up_us=1000)
+    meter = a_meter(ledger, lambda: NOW_US, some_accounts(lambda: NOW_US, tariff))
+    answers = settled(meter, [Outcome(b"x"), Outcome(error=InvalidInput("No."))], compute_us=2600)
+    assert [(answer.receipt.compute_us, answer.receipt.billed_us) for answer in answers] == [(1300, 2000), (1300, 0)]
+    assert [(row.billed_us, row.cost_pico) for row in ledger.rows] == [(2000, 1_002_000), (0, 0)]
+
+
+def test_an_account_with_a_quota_is_told_what_it_has_left(ledger):
+    accounts = some_accounts(lambda: NOW_US, ada=Allowance(credit_micro=0))
+    answers = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x"), Outcome(b"y")], compute_us=1000)
+    assert [answer.receipt.free_left_us for answer in answers] == [4_999_999_500, 4_999_999_000]
+
+
+def test_what_could_not_be_recorded_counts_for_no_quota(ledger):
+    accounts = some_accounts(lambda: NOW_US, ada=Allowance(credit_micro=0))
+    ledger.is_full = True
+    with pytest.raises(LedgerUnavailable):
+        settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x")])
+    assert accounts.quotas.free_left_us("ada") == 5_000_000_000

@@ -4,7 +4,7 @@ import pytest
 
 from servelite.core.errors import DefinitionError
 from servelite.core.function import JSON, TEXT, Description
-from servelite.worker.description import describe, read_card, read_examples
+from servelite.worker.description import SAMPLE_BYTES, describe, read_card, read_examples, read_version
 from servelite.worker.loader import load
 
 COUNTER = """
@@ -105,3 +105,56 @@ def test_a_type_without_a_json_schema_is_a_definition_error(write_function):
     """
     with pytest.raises(DefinitionError):
         describe(load(write_function("call", source)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("handler.py", "model.onnx", "words/en.txt"):
+        file = tmp_path / "f" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    return tmp_path / "f"
+
+
+def test_a_version_is_what_the_card_says(folder):
+    assert read_version(folder, {"version": "1.2.0"}) == "1.2.0"
+
+
+@pytest.mark.parametrize("card", [{}, {"version": 2}, {"version": {}}])
+def test_else_a_version_is_a_digest_that_stays_while_the_files_do(folder, card):
+    version = read_version(folder, card)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "python").touch()
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "handler.pyc").touch()
+    (folder / ".hidden").touch()
+    (folder / "handler.py").touch()
+    assert version == read_version(folder.rename(folder.with_name("other")), card)
+    assert len(version) == 12
+
+
+@pytest.mark.parametrize("name", ["handler.py", "model.onnx", "words/en.txt", "new.txt"])
+def test_a_version_changes_with_any_file(folder, name):
+    before = read_version(folder, {})
+    (folder / name).write_text("changed")
+    assert read_version(folder, {}) != before
+
+
+@pytest.mark.parametrize("at", [0, SAMPLE_BYTES - 1, SAMPLE_BYTES, 2 * SAMPLE_BYTES - 1])
+def test_of_a_file_of_two_mib_every_byte_counts(folder, at):
+    content = bytearray(2 * SAMPLE_BYTES)
+    (folder / "model.onnx").write_bytes(content)
+    before = read_version(folder, {})
+    content[at] = 1
+    (folder / "model.onnx").write_bytes(content)
+    assert read_version(folder, {}) != before
+
+
+def test_of_a_larger_file_beginning_end_and_size_count(folder):
+    versions = set()
+    for size, at in ((3, 0), (3, -1), (4, 0)):
+        content = bytearray(size * SAMPLE_BYTES)
+        content[at] = 1
+        (folder / "model.onnx").write_bytes(content)
+        versions.add(read_version(folder, {}))
+    assert len(versions) == 3

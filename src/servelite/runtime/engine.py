@@ -140,7 +140,9 @@ class Engine:
             if not call.repeat_key:
                 return await self._run(pool, call, read_body)
             await self._read(call, read_body)
-            return await self.accounts.repeats.answer(call, lambda: self._run(pool, call))
+            answer = await self.accounts.repeats.answer(call, lambda: self._run(pool, call))
+            answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
+            return answer
         finally:
             self._held_bytes -= call.held_bytes
             self._running -= 1

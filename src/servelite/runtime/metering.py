@@ -43,8 +43,10 @@ class Meter:
             answers.append(answer)
             rows.append(self._row(call, at_us, outcome, receipt, reply.peak_kib, function))
             if call.repeat_key:
-                kept.append(self._repeats.keep(call, at_us, answer))
+                kept.append(self._repeats.kept(call, at_us, answer))
         self._ledger.record(rows, kept)
+        for one in kept:
+            self._repeats.hold(one)
         for call, answer in zip(calls, answers, strict=True):
             answer.receipt.free_left_us = self._quotas.settle(call, answer.receipt.billed_us, function.limits.memory_mib)
         return answers

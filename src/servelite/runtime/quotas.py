@@ -78,14 +78,19 @@ class Quotas:
     def settle(self, call: Call, billed_us: int, memory_mib: int) -> int | None:
         """Count what a call really used; return the free time that its account has left, None where it has no quota."""
         account = self._find(call.account)
-        if account is None or account.allowance.credit_micro is None:
+        if account is None:
             return None
         self._in_month()
         account.held_units -= call.held_units
         call.held_units = 0
         account.used_units += self.tariff.units(billed_us, billed_us * memory_mib)
         account.used_calls += billed_us > 0
-        return self.tariff.free_left_us(account.used_units + account.others_units)
+        return self._free_left_us(account)
+
+    def free_left_us(self, name: str) -> int | None:
+        """Return the free time that an account has left this month, None where it has no quota."""
+        account = self._find(name)
+        return None if account is None else self._free_left_us(account)
 
     def release(self, call: Call) -> None:
         """Take note that a call has ended, whatever came of it."""
@@ -114,6 +119,11 @@ class Quotas:
             allowance = self._allowances.get(name, self._others)
             account = self._accounts[name] = None if allowance.is_unlimited else _Account(name, allowance)
             return account
+
+    def _free_left_us(self, account: _Account) -> int | None:
+        if account.allowance.credit_micro is None:
+            return None
+        return self.tariff.free_left_us(account.used_units + account.others_units)
 
     def _is_exhausted(self, account: _Account, held_units: int, running: int) -> bool:
         units = account.used_units + account.others_units + held_units

@@ -9,7 +9,6 @@ The first call goes on when its client leaves: who sends such a key means to ask
 import asyncio
 import hashlib
 import json
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -48,8 +47,7 @@ class Repeats:
         self._now_us = now_us
         self._look_up = look_up
         self._running: dict[tuple[str, str], str] = {}
-        self._fresh: dict[tuple[str, str], Kept] = {}
-        self._order: deque[tuple[str, str]] = deque()
+        self._fresh: dict[tuple[str, str], Kept] = {}  # oldest first
         self._fresh_bytes = 0
         self._tasks: set[asyncio.Task[Answer]] = set()
 
@@ -75,28 +73,32 @@ class Repeats:
         task.add_done_callback(self._end)
         return await asyncio.shield(task)
 
-    def keep(self, call: Call, at_us: int, answer: Answer) -> Kept:
-        """Return what is kept of an answer, and hold it until it has arrived in the database."""
+    def kept(self, call: Call, at_us: int, answer: Answer) -> Kept:
+        """Return what is to be kept of an answer."""
         is_too_long = len(answer.body) > MOST_ANSWER_BYTES
         error = AnswerNotKept(_too_long(call.repeat_key, len(answer.body))) if is_too_long else answer.error
         problem = json.dumps({"code": wire_code(error), "detail": error.detail, "errors": error.errors}) if error else ""
         body = b"" if is_too_long else answer.body
         who = call.account, call.repeat_key
         receipt = json.dumps(asdict(answer.receipt))
-        kept = Kept(*who, self._running[who], call.id, at_us, answer.media_type, body, problem, receipt, self._gateway)
+        return Kept(*who, self._running[who], call.id, at_us, answer.media_type, body, problem, receipt, self._gateway)
+
+    def hold(self, kept: Kept) -> None:
+        """Hold an answer that was recorded, until it has arrived in the database."""
+        who = kept.account, kept.repeat_key
+        self._forget(who)
         self._fresh[who] = kept
-        self._order.append(who)
-        self._fresh_bytes += len(body) + ENTRY_BYTES
-        return kept
+        self._fresh_bytes += len(kept.body) + ENTRY_BYTES
 
     def arrived(self, until_us: int) -> None:
         """Let go of the answers that the database has: those up to a moment."""
-        while self._order and self._fresh[self._order[0]].at_us <= until_us:
-            self._forget_oldest()
+        while self._fresh and self._fresh[oldest := next(iter(self._fresh))].at_us <= until_us:
+            self._forget(oldest)
 
-    def _forget_oldest(self) -> None:
-        kept = self._fresh.pop(self._order.popleft())
-        self._fresh_bytes -= len(kept.body) + ENTRY_BYTES
+    def _forget(self, who: tuple[str, str]) -> None:
+        kept = self._fresh.pop(who, None)
+        if kept is not None:
+            self._fresh_bytes -= len(kept.body) + ENTRY_BYTES
 
     async def _once(self, call: Call, who: tuple[str, str], asked: str, run: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
@@ -116,7 +118,7 @@ class Repeats:
         """Without a database the oldest go; with one, nothing goes before it has arrived there."""
         if self._look_up is None:
             while self._fresh_bytes > MOST_FRESH_BYTES:
-                self._forget_oldest()
+                self._forget(next(iter(self._fresh)))
         elif self._fresh_bytes > MOST_FRESH_BYTES:
             raise LedgerUnavailable("Answers to calls with an Idempotency-Key can't be kept at the moment. Try again later.")
 

@@ -1,0 +1,180 @@
+"""What a gateway knows of accounts follows the ledger, and stays as it was while the ledger refuses."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from servelite.core.accounts import Allowance, ApiKey, Spent
+from servelite.core.call import Call
+from servelite.core.errors import LedgerUnavailable, Unauthorized
+from servelite.core.function import Limits
+from servelite.core.ports import Kept, Seen
+from servelite.core.tariff import Tariff
+from servelite.runtime import accounts as room
+from servelite.runtime.accounts import Accounts
+from servelite.runtime.keyring import hash_of
+from servelite.runtime.quotas import Quotas
+from tests.runtime.fakes import Clock
+
+pytestmark = pytest.mark.anyio
+
+S = 1_000_000
+TOKEN = b"sl_ada1_secret"
+KEY = ApiKey("ada1", "ada", "laptop", hash_of(TOKEN))
+
+
+@dataclass
+class FakeBook:
+    """The `AccountBook` port on what a test says."""
+
+    now: Seen = field(default_factory=lambda: Seen([], [], 0))
+    is_broken: bool = False
+    looks: int = 0
+    opened: int = 0
+    closed: int = 0
+    used_us: dict[str, int] = field(default_factory=dict)
+    asked_since: list[int | None] = field(default_factory=list)
+
+    def open(self) -> "FakeBook":
+        if self.is_broken:
+            raise LedgerUnavailable("It is away.")
+        self.opened += 1
+        return self
+
+    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
+        self.looks += 1
+        if self.is_broken:
+            raise LedgerUnavailable("It is away.")
+        self.used_us |= used_us
+        self.asked_since.append(since_us)
+        return self.now
+
+    def kept(self, account: str, repeat_key: str) -> Kept | None:
+        return None
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def book():
+    return FakeBook()
+
+
+@pytest.fixture
+async def accounts(book, monkeypatch):
+    monkeypatch.setattr(room, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(room, "PAUSE_S", 0.001)
+    clock = Clock(1_795_651_200 * S)
+    made = Accounts("gate", Quotas(Tariff(), {"ada": Allowance(credit_micro=0)}, Allowance(), clock), clock, book.open)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
+    end_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end_s, "it did not come true"
+        await asyncio.sleep(0.001)
+
+
+def is_known(accounts: Accounts) -> bool:
+    try:
+        return accounts.keyring.holder(b"Bearer " + TOKEN) == KEY
+    except Unauthorized:
+        return False
+
+
+async def test_keys_that_are_there_at_the_start_are_known_at_once(book):
+    book.now = Seen([KEY], [], 0)
+    clock = Clock(1)
+    accounts = Accounts("gate", Quotas(Tariff(), {}, Allowance(), clock), clock, book.open)
+    await accounts.start()
+    assert is_known(accounts)
+    await accounts.stop()
+
+
+async def test_a_new_key_is_known_and_a_revoked_one_forgotten(accounts, book):
+    assert not is_known(accounts)
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    book.now = Seen([], [], 0)
+    await until(lambda: not is_known(accounts))
+
+
+async def test_keys_stay_known_where_none_has_changed(accounts, book):
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    book.now = Seen(None, [], 0)
+    looks = book.looks
+    await until(lambda: book.looks > looks + 2)
+    assert is_known(accounts)
+
+
+async def test_when_a_key_was_used_is_written_down(accounts, book):
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    await until(lambda: book.used_us == {"ada1": 1_795_651_200 * S})
+
+
+async def test_what_was_used_elsewhere_counts_for_the_quota(accounts, book):
+    book.now = Seen(None, [Spent("ada", 4_999 * S, 0, 1)], 0)
+    call = Call("1", "f", account="ada")
+    accounts.quotas.admit(call, Limits())
+    await until(lambda: accounts.quotas.free_left_us("ada") == S)
+    assert set(book.asked_since) == {None, accounts.quotas.month_began_us}
+
+
+async def test_while_the_ledger_refuses_all_stays_as_it_was(accounts, book, caplog):
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    book.is_broken = True
+    await until(lambda: "keys and quotas stay as they were" in caplog.text)
+    assert is_known(accounts)
+    assert book.closed == 1
+    book.is_broken = False
+    await until(lambda: book.opened == 2)
+    book.now = Seen([], [], 0)
+    await until(lambda: not is_known(accounts))
+
+
+async def test_what_could_not_be_written_down_is_written_later(accounts, book):
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: KEY.id.encode() in accounts.keyring._keys)
+    book.is_broken = True
+    await until(lambda: book.closed == 1)
+    assert is_known(accounts)
+    book.used_us.clear()
+    book.is_broken = False
+    await until(lambda: "ada1" in book.used_us)
+
+
+async def test_a_ledger_that_can_not_be_read_at_the_start_is_told(book):
+    book.is_broken = True
+    clock = Clock(1)
+    accounts = Accounts("gate", Quotas(Tariff(), {}, Allowance(), clock), clock, book.open)
+    with pytest.raises(LedgerUnavailable):
+        await accounts.start()
+    await accounts.stop()
+
+
+async def test_the_end_writes_down_what_is_new_and_closes_the_book(book):
+    book.now = Seen([KEY], [], 0)
+    clock = Clock(5)
+    accounts = Accounts("gate", Quotas(Tariff(), {}, Allowance(), clock), clock, book.open)
+    await accounts.start()
+    assert is_known(accounts)
+    await accounts.stop()
+    assert (book.used_us, book.opened, book.closed) == ({"ada1": 5}, 1, 1)
+
+
+async def test_without_a_ledger_nothing_is_looked_at():
+    clock = Clock(5)
+    accounts = Accounts("gate", Quotas(Tariff(), {}, Allowance(), clock), clock)
+    await accounts.start()
+    assert not is_known(accounts)
+    await accounts.stop()
