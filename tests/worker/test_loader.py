@@ -195,8 +195,8 @@ def test_a_function_is_named_by_its_folder_and_summed_up_by_its_first_line(write
     folder = write_function("greeter", GREETER)
     function = load(folder)
     assert (function.name, function.summary, function.folder) == ("greeter", "Say hello to someone.", folder)
-    assert (function.limits.max_batch, function.signature.batched) == (4, True)
-    assert function.handler(["Ada"]) == ["Hello, Ada!"]
+    assert (function.limits.max_batch, function.handler.signature.batched) == (4, True)
+    assert function.handler.run(["Ada"]) == ["Hello, Ada!"]
 
 
 def test_a_handlers_docstring_sums_up_a_module_without_one(write_function):
@@ -221,7 +221,7 @@ def test_a_sibling_module_can_be_imported(write_function):
             return LABELS[0]
     """
     folder = write_function("labelled", source, {"labels_of_this_test.py": "LABELS = ['cat']\n"})
-    assert load(folder).handler("x") == "cat"
+    assert load(folder).handler.run("x") == "cat"
 
 
 def test_an_error_in_a_sibling_module_is_told_with_the_siblings_line(write_function):

@@ -30,7 +30,7 @@ def open_model(write_function):
         folder = write_function("classify", OPENER.format(arguments=arguments), files)
         if content is not None:
             (folder / "model.onnx").write_bytes(content)
-        return load(folder).handler
+        return load(folder).handler.run
 
     return opened
 

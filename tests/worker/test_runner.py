@@ -49,7 +49,7 @@ def half(runner):
 
     def make(error: str = "ValueError('zero')") -> tuple[Runner, list[list[int]]]:
         made = runner(HALF.format(error=error))
-        return made, made._function.handler.__globals__["runs"]
+        return made, made._function.handler.run.__globals__["runs"]
 
     return make
 

@@ -18,6 +18,7 @@ class Call:
     held_units  what of its account's quota is held back for it while it runs, in the tariff's units
     repeat_key  the client's Idempotency-Key, "" for none
     parent      the call of which it is a stage, "" for none; and `stage` which one
+    part        the piece of a pipeline's glue that it runs, "" for a function's handler
     """
 
     id: str
@@ -33,6 +34,7 @@ class Call:
     key_id: str = ""
     parent: str = ""
     stage: str = ""
+    part: str = ""
 
 
 class Outcome(NamedTuple):

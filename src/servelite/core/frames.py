@@ -6,7 +6,7 @@ that is too large for one frame is sent in PARTs, shaped like it, with the REPLY
 
     READY   JSON of a `Description`
     BROKEN  UTF-8 text: why the function can't be served
-    BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 deadline_s:f64 + those bytes
+    BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 part:u8 deadline_s:f64 + those bytes
     REPLY   compute_us:u64 cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
             body:u32 code:u8 + those bytes; a code means an error, with {"detail", "errors"} as its body
 
@@ -30,7 +30,7 @@ MOST_OUTCOMES = 0xFFFF
 
 HEAD = Struct("!IB")
 _COUNT = Struct("!H")
-_CALL = Struct("!IBBBd")
+_CALL = Struct("!IBBBBd")
 _REPLY = Struct("!QQIH")
 _OUTCOME = Struct("!IB")
 
@@ -97,8 +97,8 @@ def pack_batch(calls: Sequence[Call]) -> bytes:
     try:
         parts = [_COUNT.pack(len(calls))]
         for call in calls:
-            id_, media, account = call.id.encode(), call.media_type.encode(), call.account.encode()
-            parts += (_CALL.pack(len(call.body), len(id_), len(media), len(account), call.deadline_s), id_, media, account, call.body)
+            texts = call.id.encode(), call.media_type.encode(), call.account.encode(), call.part.encode()
+            parts += (_CALL.pack(len(call.body), *map(len, texts), call.deadline_s), *texts, call.body)
     except struct.error as error:
         raise FrameError(f"A batch of {len(calls)} calls makes no frame: {error}.") from error
     return frame(Kind.BATCH, *parts)
@@ -110,10 +110,9 @@ def unpack_batch(payload: bytes, function: str) -> list[Call]:
     (count,) = fields.take(_COUNT)
     calls = []
     for _ in range(count):
-        body, id_, media, account, deadline_s = fields.take(_CALL)
-        head = fields.text(id_), function, fields.text(media)
-        owner = fields.text(account)
-        calls.append(Call(*head, fields.slice(body), owner, deadline_s))
+        body, *lengths, deadline_s = fields.take(_CALL)
+        id_, media, account, part = map(fields.text, lengths)
+        calls.append(Call(id_, function, media, fields.slice(body), account, deadline_s, part=part))
     fields.end()
     return calls
 

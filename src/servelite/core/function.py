@@ -3,6 +3,7 @@
 import base64
 import difflib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
@@ -20,6 +21,9 @@ BINARY = "application/octet-stream"
 
 LIMITS_ATTRIBUTE = "__servelite_limits__"
 
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+"""What may name a function."""
 
 MOST = 10**9
 """Largest value of a limit: 31 years, or a million GiB."""
@@ -113,6 +117,21 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """What a piece of a pipeline takes and gives; see `Description`."""
+
+    takes: tuple[str, ...]
+    gives: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Contract":
+        """Make it of plain data."""
+        return cls(**{**data, "takes": tuple(data["takes"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What the world may know of a function without running it; plain data that crosses processes.
 
@@ -120,6 +139,8 @@ class Description:
     gives   media type of the output
     card    the content of card.toml
     version  what the card says, or a digest of the folder
+    pipeline  what it is made of, in its plain form, where it is a pipeline
+    glue     what the functions of its own file take and give, by name, where it is one
     """
 
     name: str
@@ -132,6 +153,13 @@ class Description:
     examples: tuple[dict[str, Any], ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     version: str = ""
+    pipeline: dict[str, Any] | None = None
+    glue: dict[str, Contract] = field(default_factory=dict)
+
+    @property
+    def contract(self) -> Contract:
+        """What it takes and gives, as a stage."""
+        return Contract(self.takes, self.gives, self.input_schema, self.output_schema)
 
     def accepts(self, media_type: str) -> bool:
         """Tell whether a Content-Type (without parameters, lower case) fits; none at all does."""
@@ -170,4 +198,5 @@ class Description:
         known = {**data, "limits": Limits(**data["limits"])}
         for name in ("takes", "examples"):
             known[name] = tuple(data[name])
+        known["glue"] = {name: Contract.from_dict(one) for name, one in data.get("glue", {}).items()}
         return cls(**known)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from servelite.core.errors import DefinitionError, all_errors
+from servelite.core.function import NAME
 from servelite.core.pipeline import EACH_AT_ONCE, RETRIED, Each, FunctionStage, Glue, Node, Parallel, Retry, Route, Sequence, Value
 
 MOST_RETRIES = 10
@@ -102,7 +103,7 @@ def _node(one: Stage, where: str) -> Node:
     if isinstance(one, Node):
         return one
     if isinstance(one, str):
-        if not one.isidentifier():
+        if not NAME.fullmatch(one):
             raise DefinitionError(f"{where}() names the function {one!r}, which can't be the name of one.")
         return FunctionStage(one)
     name = getattr(one, "__name__", "")

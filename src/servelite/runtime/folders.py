@@ -1,12 +1,10 @@
 """Which folders are functions: found by their handler.py, named by their folder, never imported here."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from servelite.core.errors import DefinitionError
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+from servelite.core.function import NAME
 
 
 def find_functions(paths: Sequence[Path]) -> dict[str, Path]:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from servelite.core.errors import DefinitionError
-from servelite.core.function import Description
-from servelite.worker.loader import Function
+from servelite.core.function import JSON, Contract, Description
+from servelite.worker.loader import Function, Part
+
+UNRESOLVED = Contract((JSON,), JSON, {}, {})
+"""What a pipeline takes and gives before its stages are known; the gateway knows them."""
 
 MOST_VERSION = 64
 """Characters of a version that are kept."""
@@ -24,20 +27,27 @@ def describe(function: Function) -> Description:
     Raises:
         DefinitionError: examples.jsonl or card.toml can't be read, or a type has no JSON Schema.
     """
-    input_schema, output_schema = function.codec.schemas()
     card = read_card(function.folder)
+    own = _contract(function.handler) if function.pipeline is None else UNRESOLVED
     return Description(
         name=function.name,
         summary=function.summary,
         limits=function.limits,
-        takes=function.codec.takes,
-        gives=function.codec.gives,
-        input_schema=input_schema,
-        output_schema=output_schema,
+        takes=own.takes,
+        gives=own.gives,
+        input_schema=own.input_schema,
+        output_schema=own.output_schema,
+        pipeline=function.pipeline.to_dict() if function.pipeline else None,
+        glue={name: _contract(part) for name, part in function.parts.items()} if function.pipeline else {},
         examples=tuple(read_examples(function.folder)),
         card=card,
         version=read_version(function.folder, card),
     )
+
+
+def _contract(part: Part) -> Contract:
+    input_schema, output_schema = part.codec.schemas()
+    return Contract(part.codec.takes, part.codec.gives, input_schema, output_schema)
 
 
 def read_examples(folder: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,26 +15,50 @@ from typing import Any
 
 from servelite.core.errors import DefinitionError
 from servelite.core.function import LIMITS_ATTRIBUTE, Limits
+from servelite.core.pipeline import Glue, Node, walk
 from servelite.core.schema import Codec
 from servelite.core.signature import Signature, read_signature
 
 logger = logging.getLogger("servelite.loader")
+
+HANDLER = ""
+"""What the part of a function is called that answers its calls."""
+
+GLUE_LIMITS = Limits()
+"""What a pipeline's glue may use."""
 
 _folders: set[Path] = set()
 """Folders of the functions that this process has imported."""
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A typed Python function ready to run: a handler, or a piece of a pipeline's glue."""
+
+    run: Callable[..., Any]
+    signature: Signature
+    codec: Codec
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
-    """A function ready to run: its handler with types and limits."""
+    """A function ready to run, with its limits.
+
+    parts     what a call may run: the handler by the name "", or the glue of a pipeline, by its names
+    pipeline  what it is made of, where it is a pipeline
+    """
 
     name: str
     folder: Path
-    handler: Callable[..., Any]
     limits: Limits
-    signature: Signature
-    codec: Codec
     summary: str
+    parts: Mapping[str, Part]
+    pipeline: Node | None = None
+
+    @property
+    def handler(self) -> Part:
+        """The part that answers its calls; a pipeline has none."""
+        return self.parts[HANDLER]
 
 
 def load(folder: Path) -> Function:
@@ -50,17 +74,25 @@ def load(folder: Path) -> Function:
     if _is_uninstalled(folder):
         about = f"{folder / 'requirements.txt'} is not installed: {folder.name} runs with the packages of servelite's own environment"
         logger.warning("%s. Install it with: servelite install %s", about, folder, extra={"function": folder.name})
+    name, summary = folder.resolve().name, (module.__doc__ or "").strip().partition("\n")[0]
+    pipeline = _find_pipeline(module, file)
+    if pipeline is not None:
+        glue = {one.name: _part(_find_glue(module, file, one.name), file, GLUE_LIMITS) for one in walk(pipeline) if isinstance(one, Glue)}
+        return Function(name, folder, GLUE_LIMITS, summary, glue, pipeline)
     handler = _find_handler(module, file)
     limits: Limits = getattr(handler, LIMITS_ATTRIBUTE)
+    summary = summary or (handler.__doc__ or "").strip().partition("\n")[0]
+    return Function(name, folder, limits, summary, {HANDLER: _part(handler, file, limits)})
+
+
+def _part(handler: Callable[..., Any], file: Path, limits: Limits) -> Part:
     try:
         signature = read_signature(handler, limits)
-        codec = Codec(signature.input_type, signature.output_type)
+        return Part(handler, signature, Codec(signature.input_type, signature.output_type))
     except DefinitionError as error:
         raise DefinitionError(f"{file}:{_line(handler)}: {error.detail}") from error
     except Exception as error:  # annotations are user code too
         raise DefinitionError(f"{file}:{_line(handler)}: {type(error).__name__}: {error}") from error
-    summary = (module.__doc__ or handler.__doc__ or "").strip().partition("\n")[0]
-    return Function(folder.resolve().name, folder, handler, limits, signature, codec, summary)
 
 
 def _import(file: Path) -> ModuleType:
@@ -122,6 +154,23 @@ def where(error: BaseException, file: Path) -> str:
         if _is_own(str(source), folder):
             place = f"{file.parent / source.relative_to(folder)}:{line}"
     return place
+
+
+def _find_pipeline(module: ModuleType, file: Path) -> Node | None:
+    """Return what the name `pipeline` stands for, where it is one; a folder is that, or a handler."""
+    pipeline = getattr(module, "pipeline", None)
+    if not isinstance(pipeline, Node):
+        return None
+    if own := [value for value in vars(module).values() if hasattr(value, LIMITS_ATTRIBUTE) and value.__module__ == module.__name__]:
+        raise DefinitionError(f"{file} has a pipeline and the handler {own[0].__name__}. A folder is one function; move the other out.")
+    return pipeline
+
+
+def _find_glue(module: ModuleType, file: Path, name: str) -> Callable[..., Any]:
+    glue: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(glue):
+        raise DefinitionError(f"{file} has no function '{name}', which its pipeline names. Define it there, or import it.")
+    return glue
 
 
 def _find_handler(module: ModuleType, file: Path) -> Callable[..., Any]:

@@ -81,7 +81,12 @@ def _written(description: Description) -> bytes:
 
 
 def _warm_up(function: Function, description: Description) -> None:
-    """Run the first example, so that the first caller does not pay for what a model sets up on its first run."""
+    """Run the first example, so that the first caller does not pay for what a model sets up on its first run.
+
+    A pipeline has no models of its own; its stages warm up themselves.
+    """
+    if function.pipeline is not None:
+        return
     for example in description.examples[:1]:
         call = Call("warm-up", function.name, description.takes[0], description.encode_input(example["input"]))
         if error := Runner(function).run([call]).outcomes[0].error:

@@ -15,7 +15,7 @@ from typing import Any
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import Cancelled, DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
-from servelite.worker.loader import Function, where
+from servelite.worker.loader import Function, Part, where
 
 logger = logging.getLogger("servelite.function")
 
@@ -44,16 +44,16 @@ class Runner:
 
     def _decode(self, call: Call) -> Any:
         try:
-            return self._function.codec.decode(call.body, call.media_type)
+            return self._part(call).codec.decode(call.body, call.media_type)
         except ServeliteError as error:
             return error
 
     def _answer(self, batch: list[tuple[Call, Any]]) -> list[Any]:
         """Return an output or an exception for each call."""
-        if not self._function.signature.batched:
-            return [self._single(call, value) for call, value in batch]
         if not batch:
             return []
+        if not self._part(batch[0][0]).signature.batched:  # glue never is
+            return [self._single(call, value) for call, value in batch]
         try:
             return self._handle(batch)
         except (Exception, SystemExit) as error:  # noqa: BLE001  user code may raise anything; it fails its call, not the worker
@@ -63,23 +63,27 @@ class Runner:
         return self._answer(batch[:half]) + self._answer(batch[half:])
 
     def _handle(self, batch: list[tuple[Call, Any]]) -> list[Any]:
-        function = self._function
+        part = self._part(batch[0][0])
         arguments: list[Any] = [[value for _, value in batch]]
-        if function.signature.wants_context:
+        if part.signature.wants_context:
             arguments.append([self._context(call) for call, _ in batch])
-        outputs = function.handler(*arguments)
+        outputs = part.run(*arguments)
         if not isinstance(outputs, list) or len(outputs) != len(batch):
             got = f"{len(outputs)} outputs" if isinstance(outputs, list) else type(outputs).__name__
             raise FunctionFailed(f"The handler got {len(batch)} inputs and returned {got}; it must return a list, one output each.")
         return outputs
 
     def _single(self, call: Call, value: Any) -> Any:
+        part = self._part(call)
         try:
-            if self._function.signature.wants_context:
-                return self._function.handler(value, self._context(call))
-            return self._function.handler(value)
+            if part.signature.wants_context:
+                return part.run(value, self._context(call))
+            return part.run(value)
         except (Exception, SystemExit) as error:  # noqa: BLE001  as above
             return error
+
+    def _part(self, call: Call) -> Part:
+        return self._function.parts[call.part]
 
     def _context(self, call: Call) -> Context:
         return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger)
@@ -88,7 +92,7 @@ class Runner:
         if isinstance(value, BaseException):
             return Outcome(error=self._told(call, value))
         try:
-            return Outcome(self._function.codec.encode(value))
+            return Outcome(self._part(call).codec.encode(value))
         except FunctionFailed as error:
             return Outcome(error=self._told(call, error))
 

@@ -21,7 +21,8 @@ STAGE = json.loads(Path(__file__).with_name("stage.json").read_text(encoding="ut
 ORDERS, RUNS = Path(STAGE["orders"]), Path(STAGE["runs"])
 CHUNK = 4 * 2**20
 
-original = load(Path(STAGE["original"]))
+loaded = load(Path(STAGE["original"]))
+original = loaded.handler
 batched, wants_context = original.signature.batched, original.signature.wants_context
 kept: list[bytes] = []
 
@@ -105,7 +106,7 @@ def obey(calls: list[Context]) -> None:
 
 def tortured(values: Any, contexts: Any) -> Any:
     obey(contexts if batched else [contexts])
-    return original.handler(values, contexts) if wants_context else original.handler(values)
+    return original.run(values, contexts) if wants_context else original.run(values)
 
 
 def listed(kind: Any) -> Any:
@@ -118,4 +119,4 @@ tortured.__annotations__ = {
     "return": listed(original.signature.output_type),
 }
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash that is wanted leaves no core file
-handler = function(**{**asdict(original.limits), **STAGE["limits"]})(tortured)
+handler = function(**{**asdict(loaded.limits), **STAGE["limits"]})(tortured)
