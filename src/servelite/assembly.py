@@ -18,7 +18,7 @@ from servelite.core.settings import Settings, read_settings
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter
-from servelite.runtime.folders import find_function, find_functions
+from servelite.runtime.folders import find_beside, find_function, find_functions
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
@@ -161,10 +161,24 @@ def _engine(
     quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
     accounts = Accounts(gateway, quotas, now_us, open_book)
     meter = Meter(book, accounts, gateway, now_us)
-    pools = {name: Pool(name, partial(new_worker, name, folder), meter, monotonic_us, machine) for name, folder in folders.items()}
-    machine.memory.tenants = [pool.workers for pool in pools.values()]
+    known = dict(folders)
+
+    def new_pool(name: str) -> Pool:
+        pool = Pool(name, partial(new_worker, name, known[name]), meter, monotonic_us, machine)
+        machine.memory.tenants = [*machine.memory.tenants, pool.workers]
+        return pool
+
+    def find_stage(name: str, pipeline: str) -> Pool | None:
+        folder = find_beside(name, known[pipeline])
+        if folder is None:
+            return None
+        known[name] = folder
+        return new_pool(name)
+
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
-    return Engine(pools, book, accounts, machine.memory, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)
+    pools = {name: new_pool(name) for name in folders}
+    limits = {"max_body_bytes": max_body_bytes}
+    return Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage, **limits)
 
 
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:

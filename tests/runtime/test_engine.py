@@ -42,7 +42,7 @@ class Rig:
         pools = {name: Pool(name, workshop.new_worker, meter, workshop.clock, machine) for name, workshop in self.workshops.items()}
         machine.memory.tenants = [pool.workers for pool in pools.values()]
         self.bits_asked: list[int] = []
-        parts = pools, self.ledger, self.accounts, machine.memory
+        parts = pools, meter, machine.memory
         self.engine = Engine(*parts, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
 
     def random_bits(self, count: int) -> int:

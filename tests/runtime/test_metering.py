@@ -71,6 +71,7 @@ def test_a_call_has_one_row_with_all_that_its_receipt_says(meter, ledger):
             memory_mib=512,
             cost_pico=10_000,
             gateway="gate",
+            mib_us=51_200,
         )
     ]
 

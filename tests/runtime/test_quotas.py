@@ -42,7 +42,7 @@ def run(quotas: Quotas, billed_us: int, account: str = "free", memory_mib: int =
     """Let a call in and end it."""
     call = a_call(account)
     quotas.admit(call, LIMITS)
-    left_us = quotas.settle(call, billed_us, memory_mib)
+    left_us = quotas.settle(call, billed_us, billed_us * memory_mib)
     quotas.release(call)
     return left_us
 

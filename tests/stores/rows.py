@@ -42,4 +42,5 @@ def row(**changes: Any) -> Row:
         "cold": 0,
         "billed_us": 10,
     }
-    return Row(**{**fields, **changes})
+    made = Row(**{**fields, **changes})
+    return made if "mib_us" in changes else made._replace(mib_us=made.billed_us * made.memory_mib)

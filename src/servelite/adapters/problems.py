@@ -19,6 +19,8 @@ def problem(error: ServeliteError, request_id: str) -> bytes:
         "code": wire_code(error),
         "request_id": request_id,
     }
+    if error.stage:
+        told["stage"] = error.stage
     if error.errors:
         told["errors"] = error.errors
     return json.dumps(told).encode()

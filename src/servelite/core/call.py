@@ -7,6 +7,22 @@ from servelite.core.errors import ServeliteError
 
 
 @dataclass(slots=True)
+class Tally:
+    """What the stages of a pipeline took together; see `Receipt`, and `Row` for memory and cost."""
+
+    calls: int = 0
+    compute_us: int = 0
+    cpu_us: int = 0
+    queue_us: int = 0
+    init_us: int = 0
+    billed_us: int = 0
+    mib_us: int = 0
+    cost_pico: int = 0
+    peak_kib: int = 0
+    memory_mib: int = 0
+
+
+@dataclass(slots=True)
 class Call:
     """One request to a function, as bytes: nothing outside its worker parses the body.
 
@@ -18,6 +34,7 @@ class Call:
     held_units  what of its account's quota is held back for it while it runs, in the tariff's units
     repeat_key  the client's Idempotency-Key, "" for none
     parent      the call of which it is a stage, "" for none; and `stage` which one
+    tally       where what it takes is added up, if it is a stage
     part        the piece of a pipeline's glue that it runs, "" for a function's handler
     """
 
@@ -35,6 +52,7 @@ class Call:
     parent: str = ""
     stage: str = ""
     part: str = ""
+    tally: Tally | None = None
 
 
 class Outcome(NamedTuple):

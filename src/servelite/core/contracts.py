@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from servelite.core.errors import DefinitionError
-from servelite.core.fits import any_of, item_of, list_of, misfit, object_of
+from servelite.core.fits import all_of, any_of, item_of, list_of, misfit, object_of
 from servelite.core.function import BINARY, JSON, TEXT, Contract
 from servelite.core.pipeline import Each, FunctionStage, Glue, Node, Parallel, Route, Sequence, Value
 
@@ -36,7 +36,7 @@ class Resolver:
 
     def _contract(self, node: Node, given: Given | None) -> Contract:
         """Return a node's contract, after holding what is given against what it takes."""
-        contract: Contract = self._OWN[type(node)](self, node, given)
+        contract = self._own_contract(node, given)
         if node.fallback is None:
             return contract
         other = self._contract(node.fallback, given)
@@ -44,8 +44,19 @@ class Resolver:
             raise self._error(
                 f"{title(node)} gives {contract.gives}, and its fallback {title(node.fallback)} {other.gives}; both must give the same"
             )
-        both = any_of([contract.output_schema, other.output_schema])
-        return replace(contract, output_schema=both)
+        return replace(contract, output_schema=any_of([contract.output_schema, other.output_schema]))
+
+    def _own_contract(self, node: Node, given: Given | None) -> Contract:
+        match node:
+            case Sequence():
+                return self._sequence(node, given)
+            case Parallel():
+                return self._parallel(node, given)
+            case Each():
+                return self._each(node, given)
+            case Route():
+                return self._route(node, given)
+        return self._leaf(node, given)
 
     def _leaf(self, node: Node, given: Given | None) -> Contract:
         contract = self._found(node)
@@ -120,7 +131,7 @@ class Resolver:
             for number, one in enumerate(wanted)
             if one.input_schema not in [other.input_schema for other in wanted[:number]]
         ]
-        joined = schemas[0] if len(schemas) == 1 else _all_of(schemas)
+        joined = schemas[0] if len(schemas) == 1 else all_of(schemas)
         return Contract(takes, gives, joined, output)
 
     def _hold(self, given: Given, stage: str, contract: Contract) -> None:
@@ -141,16 +152,6 @@ class Resolver:
     def _error(self, what: str) -> DefinitionError:
         return DefinitionError(f"The pipeline {self.pipeline} can't be served: {what}.")
 
-    _OWN = {  # noqa: RUF012  a table of methods
-        FunctionStage: _leaf,
-        Glue: _leaf,
-        Value: _leaf,
-        Sequence: _sequence,
-        Parallel: _parallel,
-        Each: _each,
-        Route: _route,
-    }
-
 
 def title(node: Node) -> str:
     """Return what a stage is called in errors and traces."""
@@ -162,7 +163,8 @@ def title(node: Node) -> str:
         return f"each({title(node.stage)})"
     if isinstance(node, Sequence):
         return f"sequence({title(node.stages[0])} … {title(node.stages[-1])})"
-    return f"{node.kind}({', '.join(name for name, _ in node.branches)})"  # type: ignore[attr-defined]  Parallel and Route
+    assert isinstance(node, (Parallel, Route))
+    return f"{node.kind}({', '.join(name for name, _ in node.branches)})"
 
 
 def in_json(media: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +185,3 @@ def unknown(name: str, pipeline: str, known: list[str]) -> DefinitionError:
 def _media(takes: tuple[str, ...]) -> str:
     """Return the media type under which JSON's values come to a stage."""
     return JSON if not takes or JSON in takes or TEXT in takes else BINARY
-
-
-def _all_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
-    joined = any_of(schemas)
-    return {"allOf": joined.pop("anyOf"), **joined}

@@ -59,6 +59,8 @@ class ServeliteError(Exception):
     retry_after_s: int | None = None
     detail = ""
     errors: tuple[FieldError, ...] = ()
+    stage = ""
+    """The stage of a pipeline where it happened, as `lines.ocr_recognise[3]`."""
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)

@@ -63,6 +63,7 @@ class Row(NamedTuple):
     version     of the function: what its card says, or a digest of its folder
     parent      the call of which it is a stage, and `stage` which one; both empty for a call of its own
     memory_mib  the memory limit of the function, which some tariffs weigh
+    mib_us      billed_us times memory_mib; of a pipeline the sum of its stages'
     cost_pico   its price in millionths of a millionth, free time not taken off
     gateway     the process that answered it
     """
@@ -90,6 +91,7 @@ class Row(NamedTuple):
     memory_mib: int = 0
     cost_pico: int = 0
     gateway: str = ""
+    mib_us: int = 0
 
 
 class Kept(NamedTuple):

@@ -1,6 +1,7 @@
 """The one road every call takes, whatever door it came through: find, check the quota, admit, read, run, meter, answer."""
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,11 +17,12 @@ from servelite.core.errors import (
     UnsupportedMediaType,
 )
 from servelite.core.function import Description
-from servelite.core.ports import Ledger
-from servelite.runtime.accounts import Accounts
 from servelite.runtime.machine import Memory
+from servelite.runtime.metering import Meter
+from servelite.runtime.pipelines import Pipelines
 from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import not_run
+from servelite.runtime.starting import Starting
 
 MIB = 1024 * 1024
 
@@ -33,9 +35,6 @@ BODIES_BYTES = 64 * MIB
 OTHERS_START_S = 10.0
 """A server waits so long for all of its functions; then it serves those that are ready, while the others go on starting."""
 
-STARTS_AT_ONCE = 4
-"""Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
-
 ReadBody = Callable[[], Awaitable[bytes]]
 
 logger = logging.getLogger("servelite.engine")
@@ -47,25 +46,28 @@ class Engine:
     def __init__(
         self,
         pools: Mapping[str, Pool],
-        ledger: Ledger,
-        accounts: Accounts,
+        meter: Meter,
         memory: Memory,
         *,
         now_s: Callable[[], float],
         random_bits: Callable[[int], int],
         max_body_bytes: int = 6 * MIB,
+        find_stage: Callable[[str, str], Pool | None] = lambda _name, _pipeline: None,
     ) -> None:
-        self.pools = pools
-        self.accounts = accounts
+        """Answer calls to the functions of some pools; `find_stage` finds one that a pipeline names, by name and pipeline."""
+        self.pools = dict(pools)
+        self.pipelines = Pipelines(self.pools, meter, self.new_id)
+        self._find_stage = find_stage
+        self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
-        self._ledger = ledger
+        self._ledger = meter.ledger
         self._memory = memory
         self._watch: asyncio.Task[None] | None = None
         self._now_s = now_s
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
-        self._late_starts: set[asyncio.Task[ServeliteError | None]] = set()
+        self._starting = Starting()
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -82,7 +84,11 @@ class Engine:
         """
         await self.accounts.start()
         self._begin_to_watch()
-        failed = list(filter(None, await self._start_all(OTHERS_START_S if is_lenient else None)))
+        patience_s = OTHERS_START_S if is_lenient else None
+        failed = list(filter(None, await self._starting.start(list(self.pools.values()), patience_s)))
+        while added := self._add_stages():
+            failed += filter(None, await self._starting.start(added, patience_s))
+        failed += self._misfits()
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
             raise DefinitionError("\n".join(error.detail for error in failed))
@@ -91,35 +97,28 @@ class Engine:
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
 
-    async def _start_all(self, patience_s: float | None) -> list[ServeliteError | None]:
-        """Start all and return what came of it; of those that take longer than `patience_s` the log tells, once one is ready."""
-        turn = asyncio.Semaphore(STARTS_AT_ONCE)
+    def _add_stages(self) -> list[Pool]:
+        """Take in the functions that pipelines name and that stand beside them; return what is new."""
+        added = {}
+        for pipeline in self.pools:
+            for name in self.pipelines.stages(pipeline):
+                if name not in self.pools and name not in added and (pool := self._find_stage(name, pipeline)):
+                    added[name] = pool
+        self.pools.update(added)
+        return list(added.values())
 
-        async def start(pool: Pool) -> ServeliteError | None:
-            async with turn:
+    def _misfits(self) -> list[ServeliteError]:
+        """Return what is wrong with pipelines, as far as their stages are known."""
+        found: list[ServeliteError] = []
+        for name in self.pools:
+            if self.pipelines.is_pipeline(name):
                 try:
-                    await pool.start()
-                except ServeliteError as error:
-                    if self._late_starts:
-                        logger.error("%s can't be started: %s It is tried again.", pool.name, error.detail, extra={"function": pool.name})
-                    return error
-            return None
-
-        starts = {pool: asyncio.create_task(start(pool)) for pool in self.pools.values()}
-        try:
-            _, late = await asyncio.wait(starts.values(), timeout=patience_s)
-            while late and not any(pool.is_ready for pool in starts):
-                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            for task in starts.values():
-                task.cancel()
-            raise
-        self._late_starts = {task for task in starts.values() if not task.done()}
-        errors = {pool: task.result() for pool, task in starts.items() if task.done()}
-        if self._late_starts:
-            return list(errors.values())
-        # those without memory may have it now, for others may sleep for it
-        return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
+                    self.pipelines.describe(name)
+                except DefinitionError as error:
+                    found.append(error)
+                except NoWorker:  # a stage still starts, or its error is told
+                    continue
+        return found
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted, unless it may repeat another, which only its body can tell.
@@ -134,13 +133,15 @@ class Engine:
         pool = self._find(call.function)
         if self._is_draining:
             raise not_run(call.function)
-        _check_media_type(pool.description, call)
+        is_pipeline = self.pipelines.is_pipeline(call.function)
+        description = self.describe(call.function) if is_pipeline else pool.description
+        _check_media_type(description, call)
         self._running += 1
         try:
             if not call.repeat_key:
-                return await self._run(pool, call, read_body)
+                return await self._run(pool, description, call, read_body)
             await self._read(call, read_body)
-            answer = await self.accounts.repeats.answer(call, lambda: self._run(pool, call))
+            answer = await self.accounts.repeats.answer(call, lambda: self._run(pool, description, call))
             answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
             return answer
         finally:
@@ -149,13 +150,14 @@ class Engine:
             if self._is_draining and not self._running:
                 self._drained.set()
 
-    async def _run(self, pool: Pool, call: Call, read_body: ReadBody | None = None) -> Answer:
-        """Let a call in, as far as its account and the pool's queue go, and have it answered."""
-        self.accounts.quotas.admit(call, pool.workers.limits)
+    async def _run(self, pool: Pool, description: Description, call: Call, read_body: ReadBody | None = None) -> Answer:
+        """Let a call in, as far as its account and the queues go, and have it answered."""
+        answering = self.pipelines if description.pipeline else pool
+        self.accounts.quotas.admit(call, description.limits)
         try:
-            pool.admit(call)
+            answering.admit(call)
             await self._read(call, read_body)
-            return await pool.answer(call)
+            return await answering.answer(call)
         finally:
             self.accounts.quotas.release(call)
 
@@ -177,17 +179,38 @@ class Engine:
         return call_id(int(self._now_s() * 1000), self._random_bits(80))
 
     def describe(self, name: str) -> Description:
-        """Return what may be known of a function; FunctionNotFound where there is none."""
-        return self._find(name).description
+        """Return what may be known of a function.
+
+        Raises:
+            FunctionNotFound: there is none of this name.
+            NoWorker: it could not be loaded yet, or it is a pipeline whose stages do not fit.
+        """
+        pool = self._find(name)
+        if not self.pipelines.is_pipeline(name):
+            return pool.description
+        try:
+            return self.pipelines.describe(name)
+        except DefinitionError as error:
+            raise NoWorker(error.detail) from error
 
     def described(self) -> list[Description]:
         """Return what may be known of each function that could be loaded, by name."""
-        known = [pool.workers.description for pool in self.pools.values()]
-        return sorted(filter(None, known), key=lambda one: one.name)
+        known = []
+        for name in self.pools:
+            with contextlib.suppress(NoWorker):
+                known.append(self.describe(name))
+        return sorted(known, key=lambda one: one.name)
 
     def unready(self) -> dict[str, ServeliteError | None]:
         """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
-        return {name: pool.workers.error for name, pool in self.pools.items() if self._is_draining or not pool.is_ready}
+        told = {name: pool.workers.error for name, pool in self.pools.items() if self._is_draining or not pool.is_ready}
+        for name in self.pools:
+            if name not in told and self.pipelines.is_pipeline(name):
+                try:
+                    self.describe(name)
+                except NoWorker as error:
+                    told[name] = error
+        return told
 
     @property
     def longest_s(self) -> float:
@@ -210,7 +233,7 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        for task in (self._watch, *self._late_starts):
+        for task in (self._watch, *self._starting.late):
             if task is not None:
                 task.cancel()
         try:

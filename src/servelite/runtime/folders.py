@@ -29,6 +29,12 @@ def find_function(path: Path) -> Path:
     return found[0]
 
 
+def find_beside(name: str, folder: Path) -> Path | None:
+    """Return the folder of a function that stands beside another one's; None where there is none."""
+    beside = folder.resolve().parent / name
+    return beside if (beside / "handler.py").is_file() else None
+
+
 def checked_name(name: str) -> str:
     """Return a function's name, or refuse it."""
     if not NAME.fullmatch(name):

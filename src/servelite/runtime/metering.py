@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, shares
+from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, shares
 from servelite.core.errors import wire_code
 from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row
@@ -21,7 +21,8 @@ class Meter:
     """Writes what calls took into the ledger, at the tariff's price, and into their accounts' quotas."""
 
     def __init__(self, ledger: Ledger, accounts: Accounts, gateway: str, now_us: Callable[[], int]) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
+        self.accounts = accounts
         self._quotas, self._repeats, self._tariff = accounts.quotas, accounts.repeats, accounts.quotas.tariff
         self._gateway = gateway
         self._now_us = now_us
@@ -32,32 +33,63 @@ class Meter:
         Raises:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
         """
-        count, at_us = len(calls), self._now_us()
+        count, at_us, memory_mib = len(calls), self._now_us(), function.limits.memory_mib
         shared = zip(calls, waits, reply.outcomes, shares(reply.compute_us, count), shares(reply.cpu_us, count), strict=True)
-        answers, rows, kept = [], [], []
+        answers, rows = [], []
         for call, wait, outcome, compute_us, cpu_us in shared:
             is_billed = outcome.error is None or outcome.error.billed
             billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
-            answer = Answer(outcome.body, function.gives, receipt, outcome.error)
-            answers.append(answer)
-            rows.append(self._row(call, at_us, outcome, receipt, reply.peak_kib, function))
-            if call.repeat_key:
-                kept.append(self._repeats.kept(call, at_us, answer))
-        self._ledger.record(rows, kept)
-        for one in kept:
-            self._repeats.hold(one)
-        for call, answer in zip(calls, answers, strict=True):
-            answer.receipt.free_left_us = self._quotas.settle(call, answer.receipt.billed_us, function.limits.memory_mib)
+            answers.append(Answer(outcome.body, function.gives, receipt, outcome.error))
+            mib_us = billed_us * memory_mib
+            cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and call.tally is None))
+            price = memory_mib, cost_pico, mib_us
+            rows.append(self._row(call, at_us, answers[-1], reply.peak_kib, function.version, price))
+        self._record(calls, answers, rows)
         return answers
 
-    def _row(self, call: Call, at_us: int, outcome: Outcome, receipt: Receipt, peak_kib: int, function: Description) -> Row:
-        error, memory_mib, billed_us = outcome.error, function.limits.memory_mib, receipt.billed_us
+    def settle_pipeline(self, call: Call, tally: Tally, outcome: Outcome, function: Description) -> Answer:
+        """Record a pipeline's call with the sums of its stages, and return the answer that may now leave; see `settle`."""
+        times = tally.compute_us, tally.cpu_us, tally.queue_us, tally.init_us
+        answer = Answer(outcome.body, function.gives, Receipt(*times, 1, tally.init_us > 0, tally.billed_us), outcome.error)
+        call_pico = self._tariff.cost_pico(0, int(tally.billed_us > 0 and call.tally is None))
+        price = max(tally.memory_mib, function.limits.memory_mib), tally.cost_pico + call_pico, tally.mib_us
+        self._record([call], [answer], [self._row(call, self._now_us(), answer, tally.peak_kib, function.version, price)])
+        return answer
+
+    def _record(self, calls: Sequence[Call], answers: Sequence[Answer], rows: Sequence[Row]) -> None:
+        kept = [
+            self._repeats.kept(call, row.at_us, answer) for call, answer, row in zip(calls, answers, rows, strict=True) if call.repeat_key
+        ]
+        self.ledger.record(rows, kept)
+        for one in kept:
+            self._repeats.hold(one)
+        for call, answer, row in zip(calls, answers, rows, strict=True):
+            if call.tally is None:
+                answer.receipt.free_left_us = self._quotas.settle(call, row.billed_us, row.mib_us)
+            else:  # it is billed with the pipeline that it is a stage of
+                _add(call.tally, row)
+
+    def _row(self, call: Call, at_us: int, answer: Answer, peak_kib: int, version: str, price: tuple[int, int, int]) -> Row:
+        error, receipt = answer.error, answer.receipt
         status, code = (error.status, wire_code(error)) if error else (200, "ok")
-        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, billed_us * memory_mib), int(billed_us > 0))
+        memory_mib, cost_pico, mib_us = price
         whose = call.id, at_us, call.account, call.function, status, code
         times = receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch
-        sizes = len(call.body), len(outcome.body), int(receipt.cold), billed_us
-        whence = call.key_id, function.version, call.parent, call.stage, memory_mib, cost_pico, self._gateway
+        sizes = len(call.body), len(answer.body), int(receipt.cold), receipt.billed_us
+        whence = call.key_id, version, call.parent, call.stage, memory_mib, cost_pico, self._gateway, mib_us
         # by position, because two dozen keywords a row take longer than all the rest; a test holds the order to Row's
         return Row._make((*whose, *times, *sizes, *whence))
+
+
+def _add(tally: Tally, row: Row) -> None:
+    tally.calls += 1
+    tally.compute_us += row.compute_us
+    tally.cpu_us += row.cpu_us
+    tally.queue_us += row.queue_us
+    tally.init_us += row.init_us
+    tally.billed_us += row.billed_us
+    tally.mib_us += row.mib_us
+    tally.cost_pico += row.cost_pico
+    tally.peak_kib = max(tally.peak_kib, row.peak_kib)
+    tally.memory_mib = max(tally.memory_mib, row.memory_mib)

@@ -75,15 +75,15 @@ class Quotas:
         account.held_units += call.held_units
         account.running += 1
 
-    def settle(self, call: Call, billed_us: int, memory_mib: int) -> int | None:
-        """Count what a call really used; return the free time that its account has left, None where it has no quota."""
+    def settle(self, call: Call, billed_us: int, mib_us: int) -> int | None:
+        """Count what a call really used, see `Row`; return the free time that its account has left, None where it has no quota."""
         account = self._find(call.account)
         if account is None:
             return None
         self._in_month()
         account.held_units -= call.held_units
         call.held_units = 0
-        account.used_units += self.tariff.units(billed_us, billed_us * memory_mib)
+        account.used_units += self.tariff.units(billed_us, mib_us)
         account.used_calls += billed_us > 0
         return self._free_left_us(account)
 

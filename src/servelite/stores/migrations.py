@@ -20,7 +20,7 @@ _SUMS = {
     "billed_us": "sum(billed_us)",
     "cost_pico": "sum(cost_pico)",
     "billed_calls": "count(nullif(billed_us, 0))",
-    "mib_us": "sum(billed_us * memory_mib)",
+    "mib_us": "sum(mib_us)",
     "whole_s": "sum((billed_us + 999999) / 1000000)",
     # AWS: at least 128 MB, whole milliseconds
     "lambda_mib_ms": "sum((compute_us + 999) / 1000 * CASE WHEN memory_mib < 128 THEN 128 ELSE memory_mib END)",
@@ -87,6 +87,7 @@ SQLITE: tuple[tuple[str, ...], ...] = (
         *(f"ALTER TABLE calls ADD COLUMN {name} TEXT NOT NULL DEFAULT ''" for name in ("key_id", "version", "parent", "stage")),
         *(f"ALTER TABLE calls ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0" for name in _NEW_NUMBERS),
         "ALTER TABLE calls ADD COLUMN gateway TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE calls ADD COLUMN mib_us INTEGER NOT NULL DEFAULT 0",
         "UPDATE calls SET cost_pico = billed_us * 100",  # there was one tariff until then: a cent per 100 s
         _DAYS.format(**_SQLITE_TYPES),
         _add_to_days("calls"),
