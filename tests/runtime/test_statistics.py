@@ -25,7 +25,8 @@ def test_a_value_is_counted_below_the_bound_that_includes_it(value, counts):
 def test_a_batch_is_counted_with_its_answers():
     statistics = Statistics()
     receipt = Receipt(compute_us=20, queue_us=3_000, cold=True)
-    statistics.saw([Answer(b"", JSON, receipt), Answer(b"", JSON, Receipt()), Answer(b"", JSON, receipt, InvalidInput("x"))], 41, 30)
+    statistics.ran(3, 41, 30)
+    statistics.answered([Answer(b"", JSON, receipt), Answer(b"", JSON, Receipt()), Answer(b"", JSON, receipt, InvalidInput("x"))])
     assert statistics.calls == {"ok": 2, "invalid_input": 1}
     assert (statistics.compute_us, statistics.cpu_us, statistics.cold_calls) == (41, 30, 2)
     assert (statistics.batch.total, sum(statistics.batch.counts), sum(statistics.compute_s.counts)) == (3, 1, 1)

@@ -36,6 +36,7 @@ class Call:
     parent      the call of which it is a stage, "" for none; and `stage` which one
     tally       where what it takes is added up, if it is a stage
     part        the piece of a pipeline's glue that it runs, "" for a function's handler
+    is_settled  whether it was recorded while its worker still ran it
     """
 
     id: str
@@ -53,6 +54,7 @@ class Call:
     stage: str = ""
     part: str = ""
     tally: Tally | None = None
+    is_settled: bool = False
 
 
 class Outcome(NamedTuple):

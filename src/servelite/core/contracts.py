@@ -1,8 +1,10 @@
 """What a pipeline takes and gives, found from its stages; they are held to fit together, or the error names both and the field."""
 
+import base64
 import difflib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +12,7 @@ from servelite.core.errors import DefinitionError
 from servelite.core.fits import all_of, any_of, item_of, list_of, misfit, object_of
 from servelite.core.function import BINARY, JSON, TEXT, Contract
 from servelite.core.pipeline import Each, FunctionStage, Glue, Node, Parallel, Route, Sequence, Value
+from servelite.core.shapes import Reader
 
 ENCODED = {"type": "string", "format": "base64"}
 """How bytes stand in JSON."""
@@ -32,7 +35,8 @@ class Resolver:
         Raises:
             DefinitionError: stages do not fit together, or name what is not there.
         """
-        return self._contract(node, None)
+        found = self._contract(node, None)
+        return found if found.takes else replace(found, takes=(JSON,))  # a value alone takes whatever comes
 
     def _contract(self, node: Node, given: Given | None) -> Contract:
         """Return a node's contract, after holding what is given against what it takes."""
@@ -40,11 +44,11 @@ class Resolver:
         if node.fallback is None:
             return contract
         other = self._contract(node.fallback, given)
-        if other.gives != contract.gives and not isinstance(node.fallback, Value):
-            raise self._error(
-                f"{title(node)} gives {contract.gives}, and its fallback {title(node.fallback)} {other.gives}; both must give the same"
-            )
-        return replace(contract, output_schema=any_of([contract.output_schema, other.output_schema]))
+        if _common_medium([(node, contract), (node.fallback, other)]) is None:
+            told = f"{title(node)} gives {contract.gives}, and its fallback {title(node.fallback)} {other.gives}"
+            raise self._error(f"{told}; both must give the same")
+        output = any_of([contract.output_schema, other.output_schema])
+        return self._joined(title(node), [contract, other], given, contract.gives, output)
 
     def _own_contract(self, node: Node, given: Given | None) -> Contract:
         match node:
@@ -81,7 +85,7 @@ class Resolver:
     def _parallel(self, node: Parallel, given: Given | None) -> Contract:
         contracts = {name: self._contract(branch, given) for name, branch in node.branches}
         outputs = {name: in_json(one.gives, one.output_schema) for name, one in contracts.items()}
-        return self._entrance(node, list(contracts.values()), JSON, object_of(outputs))
+        return self._joined(title(node), list(contracts.values()), given, JSON, object_of(outputs))
 
     def _each(self, node: Each, given: Given | None) -> Contract:
         item: Given | None = None
@@ -99,40 +103,37 @@ class Resolver:
     def _route(self, node: Route, given: Given | None) -> Contract:
         chooser = self._contract(node.chooser, given)
         self._hold_choices(node, chooser.output_schema)
-        contracts = [self._contract(branch, given) for _, branch in node.branches]
-        gives = {one.gives for one, (_, branch) in zip(contracts, node.branches, strict=True) if not isinstance(branch, Value)} or {JSON}
-        media = gives.pop() if len(gives) == 1 else JSON
-        outputs = [one.output_schema if media == one.gives else in_json(one.gives, one.output_schema) for one in contracts]
-        return self._entrance(node, [chooser, *contracts], media, any_of(outputs))
+        branches = [(branch, self._contract(branch, given)) for _, branch in node.branches]
+        medium = _common_medium(branches) or JSON
+        outputs = [one.output_schema if one.gives == medium else in_json(one.gives, one.output_schema) for _, one in branches]
+        return self._joined(title(node), [chooser, *(one for _, one in branches)], given, medium, any_of(outputs))
 
     def _hold_choices(self, node: Route, schema: dict[str, Any]) -> None:
         """Hold the names that a chooser may return against those of the branches."""
-        choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
-        if choices is None:
-            raise self._error(f"{node.chooser.name} chooses for {title(node)}: annotate what it returns as Literal[{self._listed(node)}]")
-        names = [name for name, _ in node.branches]
+        values, names = Reader(schema).values(schema), [name for name, _ in node.branches]
+        if not values or any("const" not in value for value in values):
+            listed = ", ".join(f'"{name}"' for name in names)
+            raise self._error(f"{node.chooser.name} chooses for {title(node)}: annotate what it returns as Literal[{listed}]")
+        choices = [value["const"] for value in values]
         for choice in choices:
             if choice not in names:
-                raise self._error(
-                    f"{node.chooser.name} may choose {choice!r}, for which {title(node)} has no branch; it has {', '.join(names)}"
-                )
+                told = f"{node.chooser.name} may choose {choice!r}, for which {title(node)} has no branch"
+                raise self._error(f"{told}; it has {', '.join(names)}")
         for name in names:
             if name not in choices:
                 raise self._error(f"the branch '{name}' of {title(node)} can't be reached: {node.chooser.name} never chooses it")
 
-    def _entrance(self, node: Node, contracts: list[Contract], gives: str, output: dict[str, Any]) -> Contract:
-        """Join the inputs of stages that all get the same one."""
+    def _joined(self, node: str, contracts: list[Contract], given: Given | None, gives: str, output: dict[str, Any]) -> Contract:
+        """Join the contracts of stages that all get the same input; what comes from another stage was held against each of them."""
         wanted = [one for one in contracts if one.takes]
-        takes = tuple(media for media in (wanted[0].takes if wanted else (JSON,)) if all(media in one.takes for one in wanted))
+        if given is not None or not wanted:
+            return Contract((), gives, {}, output)
+        takes = tuple(media for media in wanted[0].takes if all(media in one.takes for one in wanted))
         if not takes:
-            raise self._error(f"the stages of {title(node)} take nothing in common: {' / '.join(', '.join(one.takes) for one in wanted)}")
-        schemas = [
-            one.input_schema
-            for number, one in enumerate(wanted)
-            if one.input_schema not in [other.input_schema for other in wanted[:number]]
-        ]
-        joined = schemas[0] if len(schemas) == 1 else all_of(schemas)
-        return Contract(takes, gives, joined, output)
+            raise self._error(f"the stages of {node} take nothing in common: {' / '.join(', '.join(one.takes) for one in wanted)}")
+        schemas = [one.input_schema for one in wanted]
+        different = [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
+        return Contract(takes, gives, different[0] if len(different) == 1 else all_of(different), output)
 
     def _hold(self, given: Given, stage: str, contract: Contract) -> None:
         before, out = given
@@ -145,9 +146,6 @@ class Resolver:
         wrong = misfit(out.output_schema, in_json(_media(contract.takes), contract.input_schema))
         if wrong is not None:
             raise self._error(f"{before} does not fit {stage}: {wrong}")
-
-    def _listed(self, node: Route) -> str:
-        return ", ".join(f'"{name}"' for name, _ in node.branches)
 
     def _error(self, what: str) -> DefinitionError:
         return DefinitionError(f"The pipeline {self.pipeline} can't be served: {what}.")
@@ -185,3 +183,20 @@ def unknown(name: str, pipeline: str, known: list[str]) -> DefinitionError:
 def _media(takes: tuple[str, ...]) -> str:
     """Return the media type under which JSON's values come to a stage."""
     return JSON if not takes or JSON in takes or TEXT in takes else BINARY
+
+
+def _common_medium(stages: list[tuple[Node, Contract]]) -> str | None:
+    """Return the media type that all give, a value in whichever it can; None where they differ."""
+    media = {contract.gives for node, contract in stages if not isinstance(node, Value)} or {JSON}
+    values = [node.output for node, _ in stages if isinstance(node, Value)]
+    medium = media.pop()
+    return None if media or not all(_can_be(medium, value) for value in values) else medium
+
+
+def _can_be(medium: str, value: Any) -> bool:
+    """Tell whether a value can be given as text, which is a string, or as bytes, which are base64."""
+    if medium == BINARY:
+        with suppress(TypeError, ValueError):
+            return bool(base64.b64decode(value, validate=True)) or value == ""
+        return False
+    return medium == JSON or isinstance(value, str)

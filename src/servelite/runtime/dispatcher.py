@@ -124,6 +124,9 @@ class Dispatcher:
             raise
         finally:
             lane.batch, lane.left_us = [], FOREVER
+            for waiting in batch:
+                if waiting.over is not None:
+                    waiting.over.set_result(None)
 
     def _answer(self, lane: Lane, batch: list[Waiting], calls: list[Call], reply: BatchReply) -> None:
         waits = [lane.wait(waiting.arrived_us) for waiting in batch]
@@ -132,7 +135,9 @@ class Dispatcher:
         except ServeliteError as error:
             refuse(batch, error, self.statistics)
             return
-        self.statistics.saw(answers, reply.compute_us, reply.cpu_us)
+        self.statistics.ran(len(batch), reply.compute_us, reply.cpu_us)
+        if not calls[0].part:  # what a pipeline's calls come to is seen where they end
+            self.statistics.answered(answers)
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)

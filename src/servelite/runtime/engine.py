@@ -22,7 +22,8 @@ from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
 from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import not_run
-from servelite.runtime.starting import Starting
+from servelite.runtime.resolution import Resolution
+from servelite.runtime.starting import FindStage, Starting
 
 MIB = 1024 * 1024
 
@@ -52,12 +53,12 @@ class Engine:
         now_s: Callable[[], float],
         random_bits: Callable[[int], int],
         max_body_bytes: int = 6 * MIB,
-        find_stage: Callable[[str, str], Pool | None] = lambda _name, _pipeline: None,
+        find_stage: FindStage = lambda _name, _pipeline: None,
     ) -> None:
-        """Answer calls to the functions of some pools; `find_stage` finds one that a pipeline names, by name and pipeline."""
+        """Answer calls to the functions of some pools, and to those that `find_stage` finds for the pipelines among them."""
         self.pools = dict(pools)
-        self.pipelines = Pipelines(self.pools, meter, self.new_id)
-        self._find_stage = find_stage
+        self.resolution = Resolution(self.pools)
+        self._pipelines = Pipelines(self.pools, self.resolution, meter, self.new_id)
         self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
         self._ledger = meter.ledger
@@ -67,7 +68,7 @@ class Engine:
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
-        self._starting = Starting()
+        self._starting = Starting(self.pools, self.resolution, find_stage)
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -84,11 +85,8 @@ class Engine:
         """
         await self.accounts.start()
         self._begin_to_watch()
-        patience_s = OTHERS_START_S if is_lenient else None
-        failed = list(filter(None, await self._starting.start(list(self.pools.values()), patience_s)))
-        while added := self._add_stages():
-            failed += filter(None, await self._starting.start(added, patience_s))
-        failed += self._misfits()
+        failed = await self._starting.start(OTHERS_START_S if is_lenient else None)
+        failed += self.resolution.misfits().values()
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
             raise DefinitionError("\n".join(error.detail for error in failed))
@@ -96,29 +94,6 @@ class Engine:
             raise failed[0]
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
-
-    def _add_stages(self) -> list[Pool]:
-        """Take in the functions that pipelines name and that stand beside them; return what is new."""
-        added = {}
-        for pipeline in self.pools:
-            for name in self.pipelines.stages(pipeline):
-                if name not in self.pools and name not in added and (pool := self._find_stage(name, pipeline)):
-                    added[name] = pool
-        self.pools.update(added)
-        return list(added.values())
-
-    def _misfits(self) -> list[ServeliteError]:
-        """Return what is wrong with pipelines, as far as their stages are known."""
-        found: list[ServeliteError] = []
-        for name in self.pools:
-            if self.pipelines.is_pipeline(name):
-                try:
-                    self.pipelines.describe(name)
-                except DefinitionError as error:
-                    found.append(error)
-                except NoWorker:  # a stage still starts, or its error is told
-                    continue
-        return found
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted, unless it may repeat another, which only its body can tell.
@@ -133,8 +108,7 @@ class Engine:
         pool = self._find(call.function)
         if self._is_draining:
             raise not_run(call.function)
-        is_pipeline = self.pipelines.is_pipeline(call.function)
-        description = self.describe(call.function) if is_pipeline else pool.description
+        description = self.describe(call.function)
         _check_media_type(description, call)
         self._running += 1
         try:
@@ -152,7 +126,7 @@ class Engine:
 
     async def _run(self, pool: Pool, description: Description, call: Call, read_body: ReadBody | None = None) -> Answer:
         """Let a call in, as far as its account and the queues go, and have it answered."""
-        answering = self.pipelines if description.pipeline else pool
+        answering = self._pipelines if description.pipeline else pool
         self.accounts.quotas.admit(call, description.limits)
         try:
             answering.admit(call)
@@ -186,10 +160,10 @@ class Engine:
             NoWorker: it could not be loaded yet, or it is a pipeline whose stages do not fit.
         """
         pool = self._find(name)
-        if not self.pipelines.is_pipeline(name):
+        if pool.description.pipeline is None:
             return pool.description
         try:
-            return self.pipelines.describe(name)
+            return self.resolution.find(name).description
         except DefinitionError as error:
             raise NoWorker(error.detail) from error
 
@@ -205,7 +179,7 @@ class Engine:
         """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
         told = {name: pool.workers.error for name, pool in self.pools.items() if self._is_draining or not pool.is_ready}
         for name in self.pools:
-            if name not in told and self.pipelines.is_pipeline(name):
+            if name not in told and self.resolution.is_pipeline(name):
                 try:
                     self.describe(name)
                 except NoWorker as error:
@@ -223,7 +197,14 @@ class Engine:
         Raises:
             ServeliteError: the folder holds nothing that can be served.
         """
+        before = self.resolution.misfits()
         await self._find(name).workers.reload()
+        await self._starting.take_in()
+        after = self.resolution.misfits()
+        for pipeline in after.keys() - before.keys():
+            logger.error("%s", after[pipeline].detail, extra={"function": pipeline, "reason": after[pipeline].code})
+        for pipeline in before.keys() - after.keys():
+            logger.info("the stages of %s fit together again", pipeline, extra={"function": pipeline})
 
     async def drain(self) -> None:
         """Refuse new calls, and wait until those that run are answered."""
@@ -233,11 +214,12 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        for task in (self._watch, *self._starting.late):
-            if task is not None:
-                task.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._starting.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
+            await self._pipelines.stop()
         finally:
             await self.accounts.stop()
             self._ledger.close()
@@ -256,6 +238,7 @@ class Engine:
             await asyncio.sleep(LOOK_EVERY_S)
             for pool in self.pools.values():
                 pool.look()
+            self._starting.look()
             self._memory.look()
 
     def _find(self, name: str) -> Pool:

@@ -1,30 +1,20 @@
 """One run of a pipeline: its stages are calls like any other, their outputs travel as bytes from one to the next."""
 
 import asyncio
-import base64
-import binascii
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from itertools import starmap
 from typing import Any, NamedTuple
 
 from servelite.core.call import Call, Tally
 from servelite.core.contracts import title
-from servelite.core.errors import FunctionFailed, Overloaded, ServeliteError, TimedOut
-from servelite.core.function import BINARY, JSON, TEXT
-from servelite.core.pipeline import Each, Node, Parallel, Route, Value
+from servelite.core.errors import Overloaded, ServeliteError, TimedOut
+from servelite.core.function import JSON, Description
+from servelite.core.pipeline import Each, Node, Parallel, Retry, Route, Value
 from servelite.core.pipeline import Sequence as Chain
-
-SPACE = " \t\n\r"
-
-
-class Payload(NamedTuple):
-    """What goes into a stage or comes out of it."""
-
-    body: bytes
-    media_type: str
+from servelite.runtime.payloads import Payload, in_json, items_of, list_of, object_of
+from servelite.runtime.waiting import Waiting
 
 
 class Path(NamedTuple):
@@ -33,55 +23,80 @@ class Path(NamedTuple):
     branches: tuple[str, ...] = ()
     items: tuple[int, ...] = ()
 
-    def to(self, node: Node) -> str:
+    def to(self, name: str) -> str:
         """Name a stage for the ledger, the same for all items: `branch.stage`."""
-        return ".".join((*self.branches, title(node)))
+        return ".".join((*self.branches, name)) if self.branches else name
 
-    def shown(self, node: Node) -> str:
+    def shown(self, name: str) -> str:
         """Name a stage in an error: `branch.stage[3]`."""
-        return self.to(node) + "".join(f"[{item}]" for item in self.items)
+        return self.to(name) + "".join(f"[{item}]" for item in self.items)
 
 
-Ask = Callable[[Node, Payload, "Flow", Path], Awaitable[Payload]]
+ROOT = Path()
+
+Ask = Callable[["Flow", Node, Payload, Path], Awaitable[Payload]]
 """Makes the call of a stage, and returns its output, or raises its error."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Flow:
-    """A pipeline's call on its way: `until_s` is its deadline on the event loop's clock, `tally` what its stages took."""
+    """A pipeline's call on its way.
+
+    node      the whole pipeline
+    function  the pipeline, as it was when the call came
+    until_s   the caller's deadline on the event loop's clock: no stage begins after it
+    tally     what its stages took
+    runs_on   calls of stages that were given up while a worker ran them
+    given_up  flows of stages, pipelines themselves, that were given up
+    """
 
     call: Call
-    pipeline: str
+    node: Node
+    function: Description
     until_s: float
     ask: Ask
     tally: Tally = field(default_factory=Tally)
+    runs_on: list[Waiting] = field(default_factory=list)
+    given_up: list["Flow"] = field(default_factory=list)
 
-    async def run(self, node: Node, given: Payload, path: Path = Path()) -> Payload:  # noqa: B008  immutable
+    async def run(self, node: Node, given: Payload, path: Path = ROOT) -> Payload:
         """Run a node with its retries, its time limit and its fallback.
 
         Raises:
             ServeliteError: a stage failed; it carries the stage's path.
         """
-        tries = 1 + (node.retry.times if node.retry else 0)
-        for number in range(tries):
+        if node.retry is None and node.timeout_s is None and node.fallback is None:
+            return await self._run(node, given, path)
+        try:
+            return await self._try(node, given, path)
+        except ServeliteError:
+            if node.fallback is None:
+                raise
+        return await self.run(node.fallback, given, path)
+
+    async def _try(self, node: Node, given: Payload, path: Path) -> Payload:
+        for pause_s in _pauses(node.retry):
             try:
                 return await self._within_its_time(node, given, path)
             except ServeliteError as error:
-                may_try_again = node.retry is not None and error.code in node.retry.on and number + 1 < tries
-                if may_try_again and node.retry is not None:
-                    await asyncio.sleep(node.retry.backoff_s * 2**number)
-                    self.left_s()
-                elif node.fallback is not None:
-                    return await self.run(node.fallback, given, path)
-                else:
+                if node.retry is None or error.code not in node.retry.on or pause_s >= self.left_s:
                     raise
-        raise AssertionError("a last try returns or raises")
+            await asyncio.sleep(pause_s)
+        return await self._within_its_time(node, given, path)
 
+    @property
     def left_s(self) -> float:
-        """Return the time until the deadline; Overloaded where it is over."""
-        left_s = self.until_s - asyncio.get_running_loop().time()
+        """The time until the caller's deadline."""
+        return self.until_s - asyncio.get_running_loop().time()
+
+    @property
+    def patience_s(self) -> float:
+        """How long a stage may wait for a worker, 0 for as long as its function says; Overloaded where the deadline is over."""
+        if self.until_s == float("inf"):
+            return 0.0
+        left_s = self.left_s
         if left_s <= 0:
-            raise Overloaded(f"{self.pipeline} was not done before this call's deadline; the rest was not run. Try again later.")
+            raise Overloaded(f"{self.function.name} was not done before this call's deadline, and this was not run. Try again later.")
         return left_s
 
     async def _within_its_time(self, node: Node, given: Payload, path: Path) -> Payload:
@@ -91,8 +106,10 @@ class Flow:
             async with asyncio.timeout(node.timeout_s):
                 return await self._run(node, given, path)
         except TimeoutError:
-            told = f"{title(node)} took longer than the {node.timeout_s:g} s that the pipeline gives it."
-            raise placed(TimedOut(told), path.shown(node)) from None
+            if node is self.node:
+                told = f"{self.function.name} ran past its limit of {node.timeout_s:g} s and was stopped."
+                raise TimedOut(f"{told} Send less, or give it more: stage(…, timeout_s=…).") from None
+            raise _placed(TimedOut(f"It took longer than the {node.timeout_s:g} s that its pipeline gives it."), node, path) from None
 
     async def _run(self, node: Node, given: Payload, path: Path) -> Payload:
         match node:
@@ -107,44 +124,42 @@ class Flow:
             case Route():
                 return await self._route(node, given, path)
             case Value():
-                return Payload(json.dumps(node.output).encode(), JSON)
+                return Payload(json.dumps(node.output, ensure_ascii=False, separators=(",", ":")).encode(), JSON)
         try:
-            return await self.ask(node, given, self, path)
+            return await self.ask(self, node, given, path)
         except ServeliteError as error:
-            raise placed(error, path.shown(node)) from None
+            raise _placed(error, node, path) from None
 
     async def _parallel(self, node: Parallel, given: Payload, path: Path) -> Payload:
         runs = [self.run(branch, given, Path((*path.branches, name), path.items)) for name, branch in node.branches]
-        outputs = await all_or_none(runs)
-        named = zip((name for name, _ in node.branches), outputs, strict=True)
-        return Payload(
-            b"{%b}" % b",".join(b"%b:%b" % (json.dumps(name).encode(), as_media(one, (JSON,)).body) for name, one in named), JSON
-        )
+        return object_of((name for name, _ in node.branches), await all_or_none(runs))
 
     async def _each(self, node: Each, given: Payload, path: Path) -> Payload:
-        turn = asyncio.Semaphore(node.max_parallel)
+        try:
+            items = items_of(given)
+        except ServeliteError as error:
+            raise _placed(error, node, path) from None
+        outputs, numbers = list(items), iter(range(len(items)))
 
-        async def run(number: int, item: bytes) -> Payload:
-            async with turn:
-                return await self.run(node.stage, Payload(item, JSON), Path(path.branches, (*path.items, number)))
+        async def take_turns() -> None:
+            for number in numbers:
+                outputs[number] = await self.run(node.stage, items[number], Path(path.branches, (*path.items, number)))
 
-        outputs = await all_or_none(list(starmap(run, enumerate(items_of(given.body)))))
-        return Payload(b"[%b]" % b",".join(as_media(one, (JSON,)).body for one in outputs), JSON)
+        await all_or_none([take_turns() for _ in items[: node.max_parallel]])
+        return list_of(outputs)
 
     async def _route(self, node: Route, given: Payload, path: Path) -> Payload:
-        chosen = await self.run(node.chooser, given, path)
-        name = json.loads(as_media(chosen, (JSON,)).body)
-        branch = dict(node.branches).get(name)
-        if branch is None:
-            raise FunctionFailed(f"{node.chooser.name} chose {name!r}, for which there is no branch.")
-        return await self.run(branch, given, Path((*path.branches, name), path.items))
+        chosen = json.loads(in_json(await self.run(node.chooser, given, path)))  # one of the branches: so it is annotated
+        return await self.run(dict(node.branches)[chosen], given, Path((*path.branches, chosen), path.items))
 
 
-async def all_or_none(runs: Sequence[Any]) -> list[Payload]:
-    """Run all at the same time, and return their outputs in order; where one fails the others are cancelled."""
+async def all_or_none(runs: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Run all at the same time, and return what they return in order; where one fails the others are cancelled."""
+    if len(runs) == 1:
+        return [await runs[0]]
     tasks = [asyncio.ensure_future(run) for run in runs]
     try:
-        return list(await asyncio.gather(*tasks))
+        return await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
@@ -152,50 +167,14 @@ async def all_or_none(runs: Sequence[Any]) -> list[Payload]:
         raise
 
 
-def items_of(body: bytes) -> list[bytes]:
-    """Cut a JSON array into the bytes of its items; FunctionFailed where it is none."""
-    try:
-        text = body.decode()
-        decode, at, items = json.JSONDecoder().raw_decode, _skip(text, 0), []
-        if text[at] != "[":
-            raise ValueError("it is no list")
-        at = _skip(text, at + 1)
-        while text[at] != "]":
-            _, end = decode(text, at)
-            items.append(text[at:end].encode())
-            at = _skip(text, end)
-            at = _skip(text, at + 1) if text[at] == "," else at
-    except (ValueError, IndexError, RecursionError) as error:
-        raise FunctionFailed(f"A list was to come out of the stage before, and did not: {error}.") from error
-    return items
+def _pauses(retry: Retry | None) -> Sequence[float]:
+    """Return the pauses before each further try, s."""
+    return [retry.backoff_s * 2**number for number in range(retry.times)] if retry else ()
 
 
-def _skip(text: str, at: int) -> int:
-    while text[at] in SPACE:
-        at += 1
-    return at
-
-
-def as_media(payload: Payload, takes: Sequence[str]) -> Payload:
-    """Return a payload as its taker has it: text and bytes are JSON strings inside of JSON, bytes in base64."""
-    body, media = payload
-    if media in takes or media not in (JSON, TEXT, BINARY):
-        return payload
-    if JSON in takes:
-        return Payload(json.dumps(body.decode() if media == TEXT else base64.b64encode(body).decode()).encode(), JSON)
-    try:
-        text = json.loads(body) if media == JSON else body.decode()
-        if TEXT in takes:
-            return Payload(str(text).encode(), TEXT)
-        return Payload(base64.b64decode(text, validate=True), BINARY) if BINARY in takes and media == JSON else payload
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise FunctionFailed(f"What came out of the stage before is not base64: {error}.") from error
-
-
-def placed(error: ServeliteError, stage: str) -> ServeliteError:
-    """Return an error with the stage where it happened: an exception of its own, for a raised one grows a traceback."""
-    told = copy(error)
-    if not told.stage:
-        told.stage = stage
-        told.detail = f"{stage}: {error.detail}"
+def _placed(error: ServeliteError, node: Node, path: Path) -> ServeliteError:
+    """Return an error with the stage where it happened, `outer/inner` in a pipeline of pipelines; a copy, for a raised one grows."""
+    told, place = copy(error), path.shown(title(node))
+    told.stage = f"{place}/{error.stage}" if error.stage else place
+    told.detail = f"{place}{'/' if error.stage else ': '}{error.detail}"
     return told

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, shares
-from servelite.core.errors import wire_code
+from servelite.core.errors import Cancelled, wire_code
 from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row
 from servelite.runtime.accounts import Accounts
@@ -33,20 +33,24 @@ class Meter:
         Raises:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
         """
-        count, at_us, memory_mib = len(calls), self._now_us(), function.limits.memory_mib
+        count, at_us = len(calls), self._now_us()
         shared = zip(calls, waits, reply.outcomes, shares(reply.compute_us, count), shares(reply.cpu_us, count), strict=True)
-        answers, rows = [], []
+        answers, settled = [], []
         for call, wait, outcome, compute_us, cpu_us in shared:
             is_billed = outcome.error is None or outcome.error.billed
             billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
             answers.append(Answer(outcome.body, function.gives, receipt, outcome.error))
-            mib_us = billed_us * memory_mib
-            cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and call.tally is None))
-            price = memory_mib, cost_pico, mib_us
-            rows.append(self._row(call, at_us, answers[-1], reply.peak_kib, function.version, price))
-        self._record(calls, answers, rows)
+            if not call.is_settled:
+                settled.append((call, answers[-1], self._priced(call, at_us, answers[-1], reply.peak_kib, function)))
+        self._record(settled)
         return answers
+
+    def settle_so_far(self, call: Call, wait: Wait, compute_us: int, peak_kib: int, function: Description) -> None:
+        """Record a stage that its pipeline does not wait for, with its share of a run that goes on; see `settle`."""
+        gone = Outcome(error=Cancelled("Its pipeline has ended without it."))
+        self.settle([call], [wait], BatchReply([gone], compute_us, 0, peak_kib), function)
+        call.is_settled = True
 
     def settle_pipeline(self, call: Call, tally: Tally, outcome: Outcome, function: Description) -> Answer:
         """Record a pipeline's call with the sums of its stages, and return the answer that may now leave; see `settle`."""
@@ -54,21 +58,27 @@ class Meter:
         answer = Answer(outcome.body, function.gives, Receipt(*times, 1, tally.init_us > 0, tally.billed_us), outcome.error)
         call_pico = self._tariff.cost_pico(0, int(tally.billed_us > 0 and call.tally is None))
         price = max(tally.memory_mib, function.limits.memory_mib), tally.cost_pico + call_pico, tally.mib_us
-        self._record([call], [answer], [self._row(call, self._now_us(), answer, tally.peak_kib, function.version, price)])
+        self._record([(call, answer, self._row(call, self._now_us(), answer, tally.peak_kib, function.version, price))])
         return answer
 
-    def _record(self, calls: Sequence[Call], answers: Sequence[Answer], rows: Sequence[Row]) -> None:
-        kept = [
-            self._repeats.kept(call, row.at_us, answer) for call, answer, row in zip(calls, answers, rows, strict=True) if call.repeat_key
-        ]
-        self.ledger.record(rows, kept)
+    def _record(self, settled: Sequence[tuple[Call, Answer, Row]]) -> None:
+        if not settled:
+            return
+        kept = [self._repeats.kept(call, row.at_us, answer) for call, answer, row in settled if call.repeat_key]
+        self.ledger.record([row for _, _, row in settled], kept)
         for one in kept:
             self._repeats.hold(one)
-        for call, answer, row in zip(calls, answers, rows, strict=True):
+        for call, answer, row in settled:
             if call.tally is None:
                 answer.receipt.free_left_us = self._quotas.settle(call, row.billed_us, row.mib_us)
             else:  # it is billed with the pipeline that it is a stage of
                 _add(call.tally, row)
+
+    def _priced(self, call: Call, at_us: int, answer: Answer, peak_kib: int, function: Description) -> Row:
+        billed_us, memory_mib = answer.receipt.billed_us, function.limits.memory_mib
+        mib_us = billed_us * memory_mib
+        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and call.tally is None))
+        return self._row(call, at_us, answer, peak_kib, function.version, (memory_mib, cost_pico, mib_us))
 
     def _row(self, call: Call, at_us: int, answer: Answer, peak_kib: int, version: str, price: tuple[int, int, int]) -> Row:
         error, receipt = answer.error, answer.receipt

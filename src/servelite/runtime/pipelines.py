@@ -1,147 +1,166 @@
-"""The pipelines of a server: what each takes and gives by its stages, and its calls, run stage by stage."""
+"""The calls of pipelines: let in by what their stages would wait, run stage by stage, recorded with what those took."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from servelite.core.call import Answer, Call, Outcome
-from servelite.core.contracts import Resolver, unknown
-from servelite.core.errors import Cancelled, DefinitionError, NoWorker, ServeliteError
+from servelite.core.errors import Cancelled, LedgerUnavailable, NoWorker, ServeliteError, wire_code
 from servelite.core.function import Contract, Description
-from servelite.core.pipeline import FunctionStage, Glue, Node, from_dict, functions_of
-from servelite.runtime.flow import Flow, Path, Payload, as_media
+from servelite.core.pipeline import FunctionStage, Glue, Node
+from servelite.runtime.admission import refusal
+from servelite.runtime.flow import Flow, Path
 from servelite.runtime.metering import Meter
+from servelite.runtime.payloads import Payload, as_media
 from servelite.runtime.pool import Pool
+from servelite.runtime.resolution import Resolution
 
-LOOK_EVERY_S = 0.05
-"""How often it is looked whether a run of a pipeline that nobody waits for has ended."""
-
-Seen = tuple[tuple[Pool, Description], ...]
+FOREVER_S = float("inf")
 
 
 class Pipelines:
     """Runs pipelines whose stages are the functions of some pools."""
 
-    def __init__(self, pools: Mapping[str, Pool], meter: Meter, new_id: Callable[[], str]) -> None:
+    def __init__(self, pools: Mapping[str, Pool], resolution: Resolution, meter: Meter, new_id: Callable[[], str]) -> None:
         self._pools = pools
+        self._resolution = resolution
         self._meter = meter
         self._new_id = new_id
-        self._resolved: dict[str, tuple[Seen, Node, Description]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
-
-    def is_pipeline(self, name: str) -> bool:
-        """Tell whether a function is known to be a pipeline."""
-        description = self._pools[name].workers.description
-        return description is not None and description.pipeline is not None
-
-    def stages(self, name: str) -> list[str]:
-        """Return the functions that a pipeline names itself; none where it is no pipeline, or not known yet."""
-        description = self._pools[name].workers.description
-        return functions_of(from_dict(description.pipeline)) if description is not None and description.pipeline else []
-
-    def describe(self, name: str) -> Description:
-        """Return what may be known of a pipeline: with what it takes and gives by its stages.
-
-        Raises:
-            DefinitionError: its stages do not fit together, or it names what is not served.
-            NoWorker: a stage is not known yet.
-        """
-        _, description = self._resolve(name)
-        return description
+        self._ending: set[asyncio.Task[object]] = set()
 
     def admit(self, call: Call) -> None:
         """Refuse a call whose stages would keep it waiting for too long; see `Pool.admit`."""
-        self._resolve(call.function)
-        seen, _, _ = self._resolved[call.function]
-        for pool, description in seen:
-            if description.pipeline is None or description.glue:
-                pool.admit(call)
+        told = refusal(call.function, call.patience_s, self._pools, self._resolution)
+        if told is not None:
+            raise self._counted(call, told)
 
     async def answer(self, call: Call) -> Answer:
         """Run a pipeline, and return its answer, an error of a stage among them.
 
         Raises:
-            ServiceError: it could not be recorded.
-            CancelledError: its client is gone; what its stages took is recorded all the same.
+            ServeliteError: nothing of it has run.
+            LedgerUnavailable: it could not be recorded.
+            CancelledError: its client is gone; it is recorded once no worker runs a stage of it any more.
         """
-        node, description = self._resolve(call.function)
-        patience_s = call.patience_s or description.limits.timeout_s
-        flow = Flow(call, call.function, asyncio.get_running_loop().time() + patience_s, self._ask)
+        flow = self._begin(call)
         try:
-            output = await flow.run(node, Payload(call.body, call.media_type))
-            outcome = Outcome(as_media(output, (description.gives,)).body)
+            return await self._run(flow, Payload(call.body, call.media_type, is_callers=True))
         except asyncio.CancelledError:
-            task = asyncio.create_task(self._end_cancelled(flow, description))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            await self._end(flow)
             raise
-        except ServeliteError as error:
-            if not flow.tally.calls:
-                raise  # nothing has run: refused as any call is
-            outcome = Outcome(error=error)
-        return self._meter.settle_pipeline(call, flow.tally, outcome, description)
 
-    async def _ask(self, node: Node, given: Payload, flow: Flow, path: Path) -> Payload:
+    async def stop(self) -> None:
+        """Wait until the calls are recorded whose clients are gone; no worker may run by then."""
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _begin(self, call: Call) -> Flow:
+        resolved = self._resolution.find(call.function)
+        until_s = asyncio.get_running_loop().time() + call.patience_s if call.patience_s else FOREVER_S
+        return Flow(call, resolved.node, resolved.description, until_s, self._ask)
+
+    async def _run(self, flow: Flow, given: Payload) -> Answer:
+        """Run a flow to its end, and record it."""
+        try:
+            output = await flow.run(flow.node, given)
+            outcome = Outcome(as_media(output, (flow.function.gives,)).body)
+        except ServeliteError as error:
+            outcome = Outcome(error=error)
+        self._close(flow)
+        if outcome.error is not None and not flow.tally.calls:  # nothing has run: it is refused as any call is
+            raise self._counted(flow.call, outcome.error)
+        return self._settle(flow, outcome)
+
+    async def _ask(self, flow: Flow, node: Node, given: Payload, path: Path) -> Payload:
         """Make the call of a stage."""
         call = flow.call
         assert isinstance(node, (FunctionStage, Glue))
         name, part = (node.name, "") if isinstance(node, FunctionStage) else (call.function, node.name)
         pool = self._pools[name]
-        contract = pool.description.glue[part] if part else self._contract(name)
-        body, media = as_media(given, contract.takes)
-        stage = f"{call.function}/{path.to(node)}"
-        asked = Call(self._new_id(), name, media, body, call.account, patience_s=flow.left_s(), key_id=call.key_id, part=part)
-        asked.parent, asked.stage, asked.tally = call.id, stage, flow.tally
-        is_pipeline = not part and pool.description.pipeline is not None
-        answer = await (self.answer(asked) if is_pipeline else pool.answer(asked))
+        function = self._contract(pool, part)
+        body, media, _ = given = as_media(given, function.takes)
+        stage = f"{call.function}/{path.to(node.name)}"
+        asked = Call(self._new_id(), name, media, body, call.account, key_id=call.key_id, part=part, parent=call.id, stage=stage)
+        asked.patience_s, asked.tally = flow.patience_s, flow.tally
+        is_pipeline = isinstance(function, Description) and function.pipeline is not None
+        answer = await (self._answer_within(flow, asked, given) if is_pipeline else _answer(flow, asked, pool))
         if answer.error is not None:
             raise answer.error
-        return Payload(answer.body, contract.gives)
+        return Payload(answer.body, function.gives)
 
-    def _contract(self, name: str) -> Contract:
-        description = self._pools[name].description
-        return self.describe(name).contract if description.pipeline else description.contract
+    def _contract(self, pool: Pool, part: str) -> Contract | Description:
+        """Return what a stage takes and gives: a function, a pipeline, or a piece of glue."""
+        description = pool.description
+        if not part:
+            return description if description.pipeline is None else self._resolution.find(pool.name).description
+        glue = description.glue.get(part)
+        if glue is None:
+            raise NoWorker(f"{pool.name} was saved anew while this call ran, and has no {part} any more. Try again.")
+        return glue
 
-    def _resolve(self, name: str) -> tuple[Node, Description]:
-        known = self._resolved.get(name)
-        if known is None or any(pool.workers.description is not description for pool, description in known[0]):
-            known = self._resolved[name] = self._resolve_anew(name, ())
-        return known[1], known[2]
+    async def _answer_within(self, flow: Flow, call: Call, given: Payload) -> Answer:
+        """Answer the call of a stage that is a pipeline itself."""
+        inner = self._begin(call)
+        try:
+            return await self._run(inner, given)
+        except asyncio.CancelledError:
+            flow.given_up.append(inner)
+            raise
 
-    def _resolve_anew(self, name: str, above: tuple[str, ...]) -> tuple[Seen, Node, Description]:
-        own = self._known(name)
-        seen: dict[Pool, Description] = {self._pools[name]: own}
-        if own.pipeline is None:
-            return tuple(seen.items()), FunctionStage(name), own
-        node = from_dict(own.pipeline)
+    async def _end(self, flow: Flow) -> None:
+        """Record a call whose client is gone, once the workers have ended that still run stages of it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._ending.add(task)
+        try:
+            if overs := list(_overs(flow)):
+                await asyncio.wait(overs)
+        finally:
+            self._ending.discard(task)
+            with suppress(LedgerUnavailable):
+                self._close(flow)
+                self._settle_given_up(flow)
 
-        def contract(stage: str) -> Contract:
-            if stage in (*above, name):
-                round_ = " → ".join([*(above[above.index(stage) :] if stage in above else ()), name, stage])
-                raise DefinitionError(f"The pipeline {name} can't be served: it calls itself: {round_}.")
-            if stage not in self._pools:
-                raise unknown(stage, name, sorted(set(self._pools) - {name}))
-            inner, _, description = self._resolve_anew(stage, (*above, name))
-            seen.update(inner)
-            return description.contract
+    def _close(self, flow: Flow) -> None:
+        """Record what was given up: the bill of a pipeline is closed when its answer leaves."""
+        for inner in flow.given_up:
+            self._close(inner)
+            self._settle_given_up(inner)
+        for waiting in flow.runs_on:
+            self._pools[waiting.call.function].settle_so_far(waiting)
 
-        found = Resolver(name, own.glue, contract).resolve(node)
-        limits = own.limits if node.timeout_s is None else replace(own.limits, timeout_s=node.timeout_s)
-        description = replace(
-            own, limits=limits, takes=found.takes, gives=found.gives, input_schema=found.input_schema, output_schema=found.output_schema
-        )
-        return tuple(seen.items()), node, description
-
-    def _known(self, name: str) -> Description:
-        description = self._pools[name].workers.description
-        if description is None:
-            raise NoWorker(f"{name} could not be loaded yet. The server's log says why; it is tried again.")
-        return description
-
-    async def _end_cancelled(self, flow: Flow, description: Description) -> None:
-        """Record a pipeline whose client left, once the workers that still ran a stage of it have ended that."""
-        while any(pool.runs_stage_of(flow.call.id) for pool in self._pools.values()):  # noqa: ASYNC110  only its lane hears of a run's end
-            await asyncio.sleep(LOOK_EVERY_S)
+    def _settle_given_up(self, flow: Flow) -> None:
         if flow.tally.calls:
-            gone = Cancelled(f"The client left, and the rest of {flow.call.function} was not run.")
-            self._meter.settle_pipeline(flow.call, flow.tally, Outcome(error=gone), description)
+            self._settle(flow, Outcome(error=Cancelled(f"Nobody waited any more, and the rest of {flow.function.name} was not run.")))
+
+    def _settle(self, flow: Flow, outcome: Outcome) -> Answer:
+        try:
+            answer = self._meter.settle_pipeline(flow.call, flow.tally, outcome, flow.function)
+        except ServeliteError as error:
+            raise self._counted(flow.call, error) from error.__cause__
+        self._pools[flow.call.function].statistics.answered([answer])
+        return answer
+
+    def _counted(self, call: Call, error: ServeliteError) -> ServeliteError:
+        self._pools[call.function].statistics.calls[wire_code(error)] += 1
+        return error
+
+
+async def _answer(flow: Flow, call: Call, pool: Pool) -> Answer:
+    """Answer the call of a stage."""
+    waiting = pool.submit(call)
+    try:
+        return await waiting.answer
+    except asyncio.CancelledError:
+        if waiting.answer.cancelled() and pool.give_up(waiting):
+            flow.runs_on.append(waiting)
+        raise
+
+
+def _overs(flow: Flow) -> Iterator[asyncio.Future[None]]:
+    """Yield what is done when the workers have ended that run stages of a flow which nobody waits for."""
+    for waiting in flow.runs_on:
+        if waiting.over is not None:
+            yield waiting.over
+    for inner in flow.given_up:
+        yield from _overs(inner)

@@ -68,16 +68,21 @@ class Pool:
             Overloaded: the queue is full, or the wait would be longer than its caller's patience.
             NoWorker: there is no worker, and the last start of one failed.
         """
-        waiting = self._queue.length
-        if not waiting and self._dispatcher.resting:
-            return
+        if (refusal := self.refusal(call.patience_s)) is not None:
+            raise self._counted(refusal)
+
+    def refusal(self, patience_s: float) -> ServeliteError | None:
+        """Return what a call with so much patience, 0 for the function's `timeout_s`, is to be told if it is not to be let in."""
+        if self.is_free:
+            return None
         if self.workers.is_hopeless:
-            raise self._counted(no_worker(self.name))
-        if waiting >= QUEUE_LIMIT:
-            raise self._counted(queue_full(self.name, QUEUE_LIMIT))
-        patience_us = self._patience_us(call)
+            return no_worker(self.name)
+        if self._queue.length >= QUEUE_LIMIT:
+            return queue_full(self.name, QUEUE_LIMIT)
+        patience_us = self._patience_us(patience_s)
         if self._wait_us(1) > patience_us or not self._dispatcher.fed:
-            self._refuse_beyond(patience_us, call)
+            return self._refusal_beyond(patience_us, is_said=bool(patience_s))
+        return None
 
     async def answer(self, call: Call) -> Answer:
         """Wait for a worker and return its answer, an error among them.
@@ -86,24 +91,57 @@ class Pool:
             ServiceError: the call could not be run or recorded.
             Overloaded: it has waited too long.
         """
-        if self._is_stopped:
-            raise not_run(self.name)
         if self._queue.length >= QUEUE_LIMIT:  # others may have come while its body did
             raise self._counted(queue_full(self.name, QUEUE_LIMIT))
+        waiting = self.submit(call)
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:
+            if waiting.answer.cancelled():  # its client is gone
+                self.give_up(waiting)
+            raise
+
+    def submit(self, call: Call) -> Waiting:
+        """Have a call wait for a worker; ServiceError where there can't be one."""
+        if self._is_stopped:
+            raise not_run(self.name)
+        if self.workers.is_hopeless and call.parent:  # other calls were told when they were to be let in
+            raise no_worker(self.name)
         now_us = self.now_us()
-        until_us = now_us + self._patience_us(call) if self._dispatcher.fed or call.patience_s else FOREVER
+        until_us = now_us + self._patience_us(call.patience_s) if self._dispatcher.fed or call.patience_s else FOREVER
         waiting = Waiting(call, self._loop.create_future(), now_us, until_us)
         self._queue.add(waiting)
         if self._dispatcher.resting:
             self._dispatcher.wake()
         else:
             self._grow()
-        try:
-            return await waiting.answer
-        except asyncio.CancelledError:
-            if waiting.answer.cancelled():  # its client is gone
-                self._give_up(waiting)
-            raise
+        return waiting
+
+    def give_up(self, waiting: Waiting) -> bool:
+        """Leave out a call that waits and that nobody waits for; end one that runs, if that is cheaper. Tell whether it runs on."""
+        if not waiting.is_taken:
+            self._queue.forget(waiting)
+            return False
+        for lane in self.workers.lanes:
+            if waiting in lane.batch:
+                waiting.over = self._loop.create_future()
+                if all(one.answer.done() for one in lane.batch):
+                    lane.left_us = self.now_us()
+                    self._cancel_if_cheaper(lane)
+                return True
+        return False
+
+    def settle_so_far(self, waiting: Waiting) -> None:
+        """Record a call that was given up, and that a worker still runs, with what it took up to now; the rest is nobody's."""
+        for lane in self.workers.lanes:
+            if waiting in lane.batch:
+                took_us = (self.now_us() - lane.taken_us) // len(lane.batch)
+                self.meter.settle_so_far(waiting.call, lane.wait(waiting.arrived_us), took_us, lane.memory_kib, lane.description)
+
+    def warm_up(self) -> None:
+        """Start a worker where there is none, if nothing has to go for it: a call will come."""
+        if not self._dispatcher.fed and not self.workers.staying and self.machine.memory.has_room(self.workers.expected_kib):
+            self.workers.grow()
 
     def look(self) -> None:
         """Look around, several times a second: who has waited too long, who is not waited for, who has nothing to do."""
@@ -124,9 +162,17 @@ class Pool:
         await self.workers.stop()
         refuse(self._queue.take_all(), not_run(self.name), self.statistics)
 
-    def runs_stage_of(self, call_id: str) -> bool:
-        """Tell whether a worker runs a stage of a pipeline's call."""
-        return any(waiting.call.parent == call_id for lane in self.workers.lanes for waiting in lane.batch)
+    @property
+    def is_free(self) -> bool:
+        """Whether a call would run at once."""
+        return not self._queue.length and bool(self._dispatcher.resting)
+
+    @property
+    def expected_us(self) -> tuple[float, float]:
+        """How long the next call would wait, and how long it would run, as far as that is known."""
+        fed = self._dispatcher.fed
+        wait_us = 0.0 if self.is_free else self._wait_us(fed) + (0.0 if fed else self._forecast.init_us)
+        return wait_us, self._forecast.batch_us
 
     @property
     def is_ready(self) -> bool:
@@ -138,38 +184,25 @@ class Pool:
         """Calls that wait for a worker."""
         return self._queue.length
 
-    # clients that leave
-
-    def _give_up(self, waiting: Waiting) -> None:
-        """Leave out a call that waits; end one that runs, if that is cheaper than to let it."""
-        if not waiting.is_taken:
-            self._queue.forget(waiting)
-            return
-        for lane in self.workers.lanes:
-            if waiting in lane.batch and all(one.answer.done() for one in lane.batch):
-                lane.left_us = self.now_us()
-                self._cancel_if_cheaper(lane)
-
     def _cancel_if_cheaper(self, lane: Lane) -> None:
         now_us = self.now_us()
         if self._forecast.is_dearer_than_a_start(now_us - lane.taken_us, now_us - lane.left_us):
             lane.worker.kill(Cancelled(f"The client left, and the run of {self.name} was stopped."))
 
-    # waits
-
-    def _patience_us(self, call: Call) -> int:
-        return int((call.patience_s or self.workers.limits.timeout_s) * 1e6)
+    def _patience_us(self, said_s: float) -> int:
+        return int((said_s or self.workers.limits.timeout_s) * 1e6)
 
     def _wait_us(self, workers: int) -> float:
         return self._forecast.wait_us(self._queue.length, self.workers.limits.max_batch, workers)
 
-    def _refuse_beyond(self, patience_us: float, call: Call) -> None:
+    def _refusal_beyond(self, patience_us: float, *, is_said: bool) -> ServeliteError | None:
         """Refuse a call that even all workers together would keep waiting; a function that sleeps wakes for the next."""
         is_cold = not self._dispatcher.fed
         wait_us = self._wait_us(self._dispatcher.fed) + self._forecast.init_us * is_cold
-        if wait_us > patience_us and (call.patience_s or not is_cold):
+        if wait_us > patience_us and (is_said or not is_cold):
             self._grow()
-            raise self._counted(would_wait(self.name, wait_us, patience_us))
+            return would_wait(self.name, wait_us, patience_us)
+        return None
 
     def _grow(self) -> None:
         """Start a worker where there is none, or where the wait is worth one and a core is free for it."""

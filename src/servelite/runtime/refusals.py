@@ -12,7 +12,7 @@ def refuse(calls: Iterable[Waiting], error: ServeliteError, statistics: Statisti
     """Tell callers that wait, each with an exception of its own, for a raised one grows a traceback; and count them."""
     for waiting in calls:
         if not waiting.answer.done():
-            statistics.calls[error.code] += 1
+            statistics.calls[error.code] += not waiting.call.part
             waiting.answer.set_exception(copy(error))
 
 

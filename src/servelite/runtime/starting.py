@@ -2,48 +2,101 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from servelite.core.errors import NoWorker, ServeliteError
+from servelite.core.function import Description
 from servelite.runtime.pool import Pool
+from servelite.runtime.resolution import Resolution
 
 STARTS_AT_ONCE = 4
 """Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
+
+FindStage = Callable[[str, str], Pool | None]
+"""Finds a function that a pipeline names, by name and pipeline; None where there is none."""
 
 logger = logging.getLogger("servelite.engine")
 
 
 class Starting:
-    """Starts pools; `late` are the starts that nobody waits for any more."""
+    """Starts pools, and takes in the functions that pipelines name."""
 
-    def __init__(self) -> None:
-        self.late: set[asyncio.Task[ServeliteError | None]] = set()
+    def __init__(self, pools: dict[str, Pool], resolution: Resolution, find_stage: FindStage) -> None:
+        self._pools = pools
+        self._resolution = resolution
+        self._find_stage = find_stage
+        self._starts: dict[Pool, asyncio.Task[ServeliteError | None]] = {}
+        self._looked_at: dict[str, Description | None] = {}
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._is_waited_for = True
 
-    async def start(self, pools: Sequence[Pool], patience_s: float | None) -> list[ServeliteError | None]:
-        """Start pools and return what came of it; of those that take longer than `patience_s` the log tells, once one is ready."""
-        starts = {pool: asyncio.create_task(self._start(pool)) for pool in pools}
+    async def start(self, patience_s: float | None) -> list[ServeliteError]:
+        """Start all pools and return what failed; of those that take longer than `patience_s` the log tells, once one is ready."""
         try:
-            _, late = await asyncio.wait(starts.values(), timeout=patience_s)
-            while late and not any(pool.is_ready for pool in starts):
-                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+            late = await self._start_all(patience_s)
         except asyncio.CancelledError:
-            for task in starts.values():
-                task.cancel()
+            self.cancel()
             raise
-        self.late |= {task for task in starts.values() if not task.done()}
-        errors = {pool: task.result() for pool, task in starts.items() if task.done()}
-        if self.late:
-            return list(errors.values())
-        # those without memory may have it now, for others may sleep for it
-        return [await self._start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
+        failed = {pool: error for pool, task in self._starts.items() if task.done() and (error := task.result())}
+        if not late:  # those without memory may have it now, for others may sleep for it
+            failed = {pool: again for pool, error in failed.items() if (again := await self._again(pool, error))}
+        self._is_waited_for = False
+        return list(failed.values())
+
+    async def take_in(self) -> None:
+        """Start the functions that pipelines name and that are not served yet: one was saved anew."""
+        await asyncio.gather(*self.look())
+
+    def look(self) -> list[asyncio.Task[ServeliteError | None]]:
+        """Look at the functions that have become others, and begin to start those that they name."""
+        begun = []
+        for name, pool in list(self._pools.items()):
+            description = pool.workers.description
+            if description is not self._looked_at.get(name):
+                self._looked_at[name] = description
+                begun += self._begin(self._add_stages(name))
+        return begun
+
+    def cancel(self) -> None:
+        """Start nothing more."""
+        for task in self._starts.values():
+            task.cancel()
+
+    async def _start_all(self, patience_s: float | None) -> list[asyncio.Task[ServeliteError | None]]:
+        """Start all pools, and return what still goes on when patience is at its end and one is ready."""
+        now_s = asyncio.get_running_loop().time
+        until_s = float("inf") if patience_s is None else now_s() + patience_s
+        starting = self._begin(self._pools.values())
+        while starting and (now_s() < until_s or not any(pool.is_ready for pool in self._starts)):
+            left_s = until_s - now_s()
+            await asyncio.wait(starting, timeout=left_s if 0 < left_s < float("inf") else None, return_when=asyncio.FIRST_COMPLETED)
+            self.look()
+            starting = [task for task in self._starts.values() if not task.done()]
+        return starting
+
+    def _begin(self, pools: Iterable[Pool]) -> list[asyncio.Task[ServeliteError | None]]:
+        begun = {pool: asyncio.create_task(self._start(pool)) for pool in pools}
+        self._starts.update(begun)
+        return list(begun.values())
 
     async def _start(self, pool: Pool) -> ServeliteError | None:
         async with self._turn:
             try:
                 await pool.start()
             except ServeliteError as error:
-                if self.late:
+                if not self._is_waited_for:
                     logger.error("%s can't be started: %s It is tried again.", pool.name, error.detail, extra={"function": pool.name})
                 return error
         return None
+
+    async def _again(self, pool: Pool, error: ServeliteError) -> ServeliteError | None:
+        return await self._start(pool) if isinstance(error, NoWorker) else error
+
+    def _add_stages(self, pipeline: str) -> list[Pool]:
+        """Take in the functions that a pipeline names and that stand beside it; return what is new."""
+        added = {}
+        for name in self._resolution.stages(pipeline):
+            if name not in self._pools and (pool := self._find_stage(name, pipeline)):
+                added[name] = pool
+        self._pools.update(added)
+        return list(added.values())

@@ -47,12 +47,15 @@ class Statistics:
         """Count the start of a worker."""
         self.start_s.observe(took_us / 1e6)
 
-    def saw(self, answers: Sequence[Answer], compute_us: int, cpu_us: int) -> None:
-        """Count a batch and its answers; `compute_us` and `cpu_us` are the whole batch's."""
+    def ran(self, calls: int, compute_us: int, cpu_us: int) -> None:
+        """Count a batch."""
         self.compute_us += compute_us
         self.cpu_us += cpu_us
-        self.batch.observe(len(answers))
+        self.batch.observe(calls)
         self.compute_s.observe(compute_us / 1e6)
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """Count calls by what came of them."""
         failed = [wire_code(answer.error) for answer in answers if answer.error]
         self.calls["ok"] += len(answers) - len(failed)
         self.calls.update(failed)

@@ -20,6 +20,7 @@ class Waiting:
     until_us  when it has waited for so long that it is not run any more
     ends      workers that ended while they ran it; after the first it is run alone
     is_taken  whether it is out of the queue: a worker has it, or nobody waits for it
+    over      done when a worker that ran on for nobody has ended the run; None where none does
     """
 
     call: Call
@@ -28,6 +29,7 @@ class Waiting:
     until_us: int = FOREVER
     ends: int = 0
     is_taken: bool = False
+    over: asyncio.Future[None] | None = None
 
 
 @dataclass(slots=True)

@@ -40,6 +40,7 @@ class Workers:
     on_hopeless  told when there is no worker and none could be started, so that nobody waits for one
     limits       the function's, the defaults where they are not known yet
     most         how many workers there may be
+    expected_kib what the next one will need, by the last
     """
 
     name: str
@@ -55,7 +56,7 @@ class Workers:
     limits: Limits = field(default_factory=Limits)
     most: int = 1
     error: ServeliteError | None = None
-    _expected_kib: int = FIRST_GUESS_KIB
+    expected_kib: int = FIRST_GUESS_KIB
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: int = 0
     _barren: int = 0
@@ -169,7 +170,7 @@ class Workers:
 
     def _open_soon(self, replaced: Lane | None = None) -> bool:
         """Begin to start a worker; False where its memory can't be had: nobody sleeps so that another has one more."""
-        if self.staying and not self.machine.memory.has_room(self._expected_kib):
+        if self.staying and not self.machine.memory.has_room(self.expected_kib):
             return False
         try:
             lane = self._new_lane()
@@ -198,12 +199,12 @@ class Workers:
 
     def _new_lane(self) -> Lane:
         """Make a worker that is not started yet; NoWorker where its memory can't be had."""
-        if not self.machine.memory.make_room(self._expected_kib, keep=self):
+        if not self.machine.memory.make_room(self.expected_kib, keep=self):
             budget = f"all functions together may use {self.machine.memory.budget_kib // 1024:,} MiB"
-            needed = f"a worker of {self.name} needs {self._expected_kib // 1024:,}"
+            needed = f"a worker of {self.name} needs {self.expected_kib // 1024:,}"
             raise NoWorker(f"There is no memory: {needed} MiB, and {budget}. Give more: --memory SIZE.")
         limit_kib = self.limits.memory_mib * 1024 if self.description else self.machine.memory.budget_kib
-        lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self._expected_kib)
+        lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self.expected_kib)
         lane.worker.on_end = lane.rouse
         self.lanes.append(lane)
         return lane
@@ -235,7 +236,7 @@ class Workers:
         lane.ready_us = lane.idle_since_us = lane.looked_us = self.now_us()
         lane.limit_kib = lane.description.limits.memory_mib * 1024
         lane.memory_kib = lane.worker.memory_kib(lane.limit_kib)
-        self._expected_kib = lane.memory_kib
+        self.expected_kib = lane.memory_kib
         needs = f"A worker of {self.name} needs {lane.memory_kib // 1024:,} MiB before its first call"
         if lane.memory_kib > lane.limit_kib:
             raise OutOfMemory(f"{needs}, and memory_mib is {lane.limit_kib // 1024:,}. Raise it.")

@@ -24,8 +24,8 @@ logger = logging.getLogger("servelite.loader")
 HANDLER = ""
 """What the part of a function is called that answers its calls."""
 
-GLUE_LIMITS = Limits()
-"""What a pipeline's glue may use."""
+GLUE_AT_ONCE = 16
+"""Calls of a pipeline's glue that its worker is given at the same time; it runs them one by one."""
 
 _folders: set[Path] = set()
 """Folders of the functions that this process has imported."""
@@ -77,10 +77,11 @@ def load(folder: Path) -> Function:
     name, summary = folder.resolve().name, (module.__doc__ or "").strip().partition("\n")[0]
     pipeline = _find_pipeline(module, file)
     if pipeline is not None:
-        glue = {one.name: _part(_find_glue(module, file, one.name), file, GLUE_LIMITS) for one in walk(pipeline) if isinstance(one, Glue)}
-        return Function(name, folder, GLUE_LIMITS, summary, glue, pipeline)
+        glue = {one.name: _part(_find_glue(module, file, one.name), file, Limits()) for one in walk(pipeline) if isinstance(one, Glue)}
+        limits = Limits(max_batch=GLUE_AT_ONCE, timeout_s=pipeline.timeout_s or Limits().timeout_s)
+        return Function(name, folder, limits, summary, glue, pipeline)
     handler = _find_handler(module, file)
-    limits: Limits = getattr(handler, LIMITS_ATTRIBUTE)
+    limits = getattr(handler, LIMITS_ATTRIBUTE)
     summary = summary or (handler.__doc__ or "").strip().partition("\n")[0]
     return Function(name, folder, limits, summary, {HANDLER: _part(handler, file, limits)})
 
@@ -176,6 +177,9 @@ def _find_glue(module: ModuleType, file: Path, name: str) -> Callable[..., Any]:
 def _find_handler(module: ModuleType, file: Path) -> Callable[..., Any]:
     own = [value for value in vars(module).values() if hasattr(value, LIMITS_ATTRIBUTE) and value.__module__ == module.__name__]
     handlers = list({id(value): value for value in own}.values())
+    if not handlers and hasattr(module, "pipeline"):
+        kind = type(module.pipeline).__name__
+        raise DefinitionError(f"{file} has a pipeline that is a {kind}. Make one of stages: pipeline = sequence('langid', 'sentiment').")
     if not handlers:
         raise DefinitionError(f"{file} has no handler. Put @function above the function that answers calls.")
     if len(handlers) > 1:

@@ -83,7 +83,10 @@ class Runner:
             return error
 
     def _part(self, call: Call) -> Part:
-        return self._function.parts[call.part]
+        part = self._function.parts.get(call.part)
+        if part is None:  # a pipeline's call began before the file was saved anew
+            raise FunctionFailed(f"{self._function.name} has no {call.part} any more: it was saved anew while this call ran.")
+        return part
 
     def _context(self, call: Call) -> Context:
         return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger)
