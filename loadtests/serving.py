@@ -73,7 +73,7 @@ def memory_figures(function: Path, bench: Bench) -> Iterator[Figure]:
     yield Figure("gateway's memory after load (PSS)", held[0], "MiB", 45)
     yield Figure(f"  all {len(held)} processes of {function.name}", sum(held), "MiB")
     yield Figure(f"  answers a second at {MANY} clients", load.per_s, "req/s")
-    yield _failed([load])
+    yield failed([load])
 
 
 def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
@@ -92,7 +92,7 @@ def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
     yield from _throughput(many)
     yield from _latency(one)
     yield used
-    yield _failed([load for loads in (many, one) for column in loads.values() for load in column])
+    yield failed([load for loads in (many, one) for column in loads.values() for load in column])
 
 
 def row_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
@@ -158,6 +158,7 @@ def _alike(one: dict[str, list[float]], other: dict[str, list[float]]) -> bool:
     return all(math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE) for a, b in pairs)
 
 
-def _failed(loads: list[Load]) -> Figure:
+def failed(loads: list[Load]) -> Figure:
+    """Count the answers that were none."""
     total = sum(load.requests for load in loads)
     return Figure(f"  not 2xx, of {total:,} answers", sum(load.failed for load in loads), asked=0, is_timing=False)
