@@ -3,13 +3,14 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, computed_field, field_serializer, field_validator
+from typing_extensions import TypedDict
 
 from servelite.core.errors import DefinitionError, FunctionFailed, InvalidInput, MalformedJson
 from servelite.core.function import BINARY, JSON, TEXT
@@ -50,6 +51,19 @@ class Half(BaseModel):
     @computed_field
     def half(self) -> float:
         return math.nan
+
+
+class Parcel(TypedDict):
+    weight: float
+    note: NotRequired[str]
+
+
+class Letter(BaseModel):
+    to: str = Field(alias="recipient")
+    stamps: int = 1
+    lines: list[str] = Field(default_factory=list)
+    secret: str = Field(default="", exclude=True)
+    parcel: Parcel | None = None
 
 
 class Shouted(BaseModel):
@@ -446,6 +460,19 @@ def test_an_authors_serializer_that_raises_is_the_functions_failure():
 def test_schemas_are_those_of_validation_and_serialization():
     taken, given_ = Codec(Half, Half).schemas()
     assert (list(taken["properties"]), list(given_["properties"])) == (["whole"], ["whole", "half"])
+
+
+def test_an_outputs_schema_requires_what_is_always_written():
+    taken, given_ = Codec(Letter, Letter).schemas()
+    assert taken["required"] == ["recipient"]
+    assert given_["required"] == list(given_["properties"]) == ["recipient", "stamps", "lines", "parcel"]
+    assert given_["$defs"]["Parcel"]["required"] == ["weight"]
+
+
+def test_an_output_has_the_names_of_its_schema_and_is_an_input_again():
+    body = encode(Letter, {"recipient": "Ada"})
+    assert json.loads(body) == {"recipient": "Ada", "stamps": 1, "lines": [], "parcel": None}
+    assert decode(Letter, body) == Letter(recipient="Ada")
 
 
 @pytest.mark.parametrize("kind", [np.ndarray, 5, Unready], ids=["np.ndarray", "no type", "an undefined name"])

@@ -107,7 +107,7 @@ class _Comparison:
         key, before = (id(gives), id(takes)), len(self._seen)
         if key in self._seen:
             return self._seen[key][2]
-        self._seen[key] = gives, takes, None
+        self._seen[key] = gives, takes, None  # assumed to fit, should it hold itself
         taken = self._takes.alternatives(takes)
         given = (value for value in self._gives.values(gives) if value["type"])  # Any gives no promise
         found = next(filter(None, (self._value(value, taken, takes) for value in given)), None)
@@ -160,16 +160,21 @@ class _Comparison:
         return next(filter(None, inside), None)
 
     def _fields(self, given: Shape, part: Shape) -> Iterator[Misfit | None]:
-        fields, required, rest = given.get("properties", {}), part.get("required", ()), rest_of(given, unsaid="properties" not in given)
-        wanted = {**part.get("properties", {}), **{name: True for name in required if name not in part.get("properties", {})}}
-        for name in sorted(wanted, key=lambda name: not _is_tag(part, name)):
-            if name in required and name not in given.get("required", ()) and (name in fields or not self._gives.is_open(rest)):
-                missing = name not in fields and rest is False
-                gives = f"no field '{name}'" if missing else f"an optional field '{name}'"
-                yield Misfit(name, gives, self._takes.words(wanted[name]) if missing else "a required one")
-            if name in fields or rest is not False:
-                yield self._inside(name, fields.get(name, rest), wanted[name])
+        fields, rest = given.get("properties", {}), rest_of(given, unsaid="properties" not in given)
+        asked = {name: schema for name, schema in part.get("properties", {}).items() if name in fields or rest is not False}
+        tags = [name for name in asked if _is_tag(part, name)]
+        yield from (self._inside(name, fields.get(name, rest), asked[name]) for name in tags)
+        yield from self._missing(given, part, rest)
+        yield from (self._inside(name, fields.get(name, rest), asked[name]) for name in asked if name not in tags)
         yield from self._others(given, part, rest)
+
+    def _missing(self, given: Shape, part: Shape, rest: Schema) -> Iterator[Misfit]:
+        fields, always = given.get("properties", {}), given.get("required", ())
+        for name in part.get("required", ()):
+            if name not in fields and rest is False:
+                yield Misfit(name, f"no field '{name}'", self._takes.words(part.get("properties", {}).get(name, True)))
+            elif name not in always and (name in fields or not self._gives.is_open(rest)):
+                yield Misfit(name, f"an optional field '{name}'", "a required one")
 
     def _others(self, given: Shape, part: Shape, rest: Schema) -> Iterator[Misfit | None]:
         """Compare the fields that are given, but not asked for by name."""

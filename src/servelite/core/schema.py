@@ -14,7 +14,9 @@ from dataclasses import is_dataclass
 from typing import Annotated, Any, NoReturn, get_args, get_origin
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson, ServeliteError
 from servelite.core.function import BINARY, JSON, TEXT
@@ -40,7 +42,7 @@ class Codec:
     def schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the JSON Schemas of input and output; DefinitionError where a type has none."""
         try:
-            return self._input.json_schema(mode="validation"), self._output.json_schema(mode="serialization")
+            return self._input.json_schema(mode="validation"), self._output.json_schema(schema_generator=_Given, mode="serialization")
         except PydanticUserError as error:
             raise DefinitionError(f"A type has no JSON Schema: {error.message}") from error
 
@@ -82,7 +84,7 @@ class Codec:
                 return bytes(value)
             if self._writes is str:
                 return str(value).encode()
-            body = self._output.dump_json(value)
+            body = self._output.dump_json(value, by_alias=True)  # as the schema names them
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False)
             raise FunctionFailed(f"The output does not fit the return type: {'; '.join(map(_sentence, found[:3]))}.") from error
@@ -98,6 +100,15 @@ class Codec:
         path = _non_finite(self._output.dump_python(value))
         if path is not None:
             raise FunctionFailed(f"The output holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
+
+
+class _Given(GenerateJsonSchema):
+    """What an output holds always: fields with a default too, for they are written like all others."""
+
+    def field_is_required(self, field: ModelField | DataclassField | TypedDictField, total: bool) -> bool:  # noqa: FBT001  pydantic's own signature
+        if field["type"] == "typed-dict-field" or field.get("serialization_exclude_if"):
+            return super().field_is_required(field, total)
+        return True
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -68,7 +68,7 @@ class Reader:
             return _literal(shape["const"])
         if shape["type"] == "object" and (fields := shape.get("required")):
             return f"an object with {listed(fields)}"
-        if "prefixItems" in shape:
+        if "prefixItems" in shape or shape.get("maxItems") == 0:
             return list_words(*lengths_of(shape))
         inner = {"object": rest_of(shape, unsaid=True), "array": shape.get("items", True)}.get(shape["type"], True)
         many = " or ".join(dict.fromkeys(_WORDS[one["type"]][1] for one in self.values(inner)))
@@ -125,7 +125,7 @@ def shortened(words: Sequence[str]) -> str:
 def list_words(least: float, most: float) -> str:
     """Say how long a list is."""
     if least == most:
-        return f"a list of {least}"
+        return f"a list of {least}" if most else "an empty list"
     if most == inf:
         return f"a list of at least {least}" if least else "a list"
     return f"a list of {least} to {most}" if least else f"a list of at most {most}"
