@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from servelite.core.contracts import Resolver, title, unknown
 from servelite.core.errors import DefinitionError
@@ -33,10 +33,8 @@ class Way(StrEnum):
     RIGHT = "right"
 
 
-class Apart(BaseModel):
-    """A line, by the name of another model: `Line` in `other` is not `Line` here."""
-
-    line: int
+OtherLine = create_model("Line", width=(int, ...))
+"""A model of a name that another has too, as happens in two folders."""
 
 
 def contract(takes: Any, gives: Any) -> Contract:
@@ -55,6 +53,8 @@ FUNCTIONS = {
     "anything": contract(Any, Any),
     "score": contract(Line, Scored),
     "grade": contract(Scored, float),
+    "moods": contract(list[Line], Mood),
+    "widths": contract(list[OtherLine], int),
     "small": contract(Annotated[str, Field(max_length=3)], int),
 }
 
@@ -149,9 +149,9 @@ def test_a_route_gives_one_medium_where_its_branches_have_one(node: Node, gives:
 
 
 def test_stages_that_get_the_same_input_take_what_all_of_them_take() -> None:
-    found = resolved(parallel(a="mood", b="score", c="mood"))
-    assert found.takes == (JSON,)
-    assert found.input_schema["allOf"] == [{"$ref": "#/$defs/Line"}] * 2 or len(found.input_schema["allOf"]) == 1 or found.input_schema
+    assert resolved(parallel(a="mood", b="score")).input_schema == FUNCTIONS["mood"].input_schema
+    both = resolved(parallel(a="mood", b="grade", c="mood"))
+    assert both.input_schema == {"allOf": [FUNCTIONS["mood"].input_schema, FUNCTIONS["grade"].input_schema]}
 
 
 def test_text_and_json_meet_in_json() -> None:
@@ -159,13 +159,9 @@ def test_text_and_json_meet_in_json() -> None:
 
 
 def test_models_of_one_name_are_kept_apart() -> None:
-    other = type("Line", (Apart,), {})
-    FUNCTIONS["other"] = contract(other, int)
-    try:
-        found = resolved(parallel(a="mood", b="other"))
-    finally:
-        del FUNCTIONS["other"]
+    found = resolved(parallel(a="moods", b="widths"))
     assert set(found.input_schema["$defs"]) == {"Line", "Line_2"}
+    assert found.input_schema["$defs"]["Line"] != found.input_schema["$defs"]["Line_2"]
 
 
 @pytest.mark.parametrize("node", [value({"n": 1}), sequence(value(1)), parallel(a=value(1)), stage(value(1), fallback=value(2))])
@@ -175,102 +171,93 @@ def test_a_pipeline_of_values_takes_anything(node: Node) -> None:
 
 
 UNFITTING = {
-    "an unknown function": (
-        sequence("wrods", "count"),
-        "The pipeline p names the function 'wrods', which is not here. Did you mean 'words'? Functions here: anything, count, crop, draw, "
-        "grade, lines, mood, score, small, upper, words. Put its folder beside the pipeline's, or serve it too.",
-    ),
     "a wrong type": (
         sequence("words", each("count"), join),
-        "The pipeline p can't be served: each(count) does not fit join: at []: an integer is given, a string is taken.",
+        "each(count) does not fit join: at []: an integer is given, a string is taken.",
     ),
     "a missing field": (
         sequence(as_line, "grade"),
-        "The pipeline p can't be served: as_line does not fit grade: at score: no field 'score' is given, a number is taken.",
+        "as_line does not fit grade: at score: no field 'score' is given, a number is taken.",
     ),
     "a list for an item": (
         sequence("words", "count"),
-        "The pipeline p can't be served: words does not fit count: a list of strings is given, a string is taken.",
+        "words does not fit count: a list of strings is given, a string is taken.",
     ),
     "an item for a list": (
         sequence("count", total),
-        "The pipeline p can't be served: count does not fit total: an integer is given, a list of integers is taken.",
+        "count does not fit total: an integer is given, a list of integers is taken.",
     ),
     "each over what is no list": (
         sequence("count", each("upper")),
-        "The pipeline p can't be served: each(upper) wants a list, and count gives none.",
+        "each(upper) wants a list, and count gives none.",
     ),
     "each over text": (
         sequence("upper", each("upper")),
-        "The pipeline p can't be served: each(upper) wants a list, and upper gives none.",
+        "each(upper) wants a list, and upper gives none.",
     ),
     "an item that does not fit": (
         sequence("lines", each("grade")),
-        "The pipeline p can't be served: an item of lines does not fit grade: at score: no field 'score' is given, a number is taken.",
+        "an item of lines does not fit grade: at score: no field 'score' is given, a number is taken.",
     ),
     "a branch that does not fit": (
         sequence("count", parallel(a="anything", b="upper")),
-        "The pipeline p can't be served: count does not fit upper: an integer is given, a string is taken.",
+        "count does not fit upper: an integer is given, a string is taken.",
     ),
     "a chooser that does not fit": (
         sequence("count", route(left_or_right, left="anything", right="anything")),
-        "The pipeline p can't be served: count does not fit left_or_right: an integer is given, a string is taken.",
+        "count does not fit left_or_right: an integer is given, a string is taken.",
     ),
     "a branch that can't be reached": (
         route(always_left, left="count", right="upper"),
-        "The pipeline p can't be served: the branch 'right' of route(left, right) can't be reached: always_left never chooses it.",
+        "the branch 'right' of route(left, right) can't be reached: always_left never chooses it.",
     ),
     "a choice without a branch": (
         route(left_or_right, left="count"),
-        "The pipeline p can't be served: left_or_right may choose 'right', for which route(left) has no branch; it has left.",
+        "left_or_right may choose 'right', for which route(left) has no branch; it has left.",
     ),
     "a chooser that may choose nothing": (
         route(maybe, left="count", right="upper"),
-        "The pipeline p can't be served: maybe may choose None, for which route(left, right) has no branch; it has left, right.",
+        'maybe chooses for route(left, right): annotate what it returns as Literal["left", "right"].',
     ),
     "a chooser without Literal": (
         route(some_text, left="count", right="upper"),
-        "The pipeline p can't be served: some_text chooses for route(left, right): "
-        'annotate what it returns as Literal["left", "right"].',
+        'some_text chooses for route(left, right): annotate what it returns as Literal["left", "right"].',
     ),
     "bytes into JSON": (
         sequence("draw", "mood"),
-        "The pipeline p can't be served: draw gives bytes, and mood takes application/json.",
+        "draw gives bytes, and mood takes application/json.",
     ),
     "bytes into text": (
         sequence("draw", "upper"),
-        "The pipeline p can't be served: draw gives bytes, and upper takes text/plain, application/json.",
+        "draw gives bytes, and upper takes text/plain, application/json.",
     ),
     "a fallback that gives another medium": (
         stage("upper", fallback="count"),
-        "The pipeline p can't be served: upper gives text/plain, and its fallback count application/json; both must give the same.",
+        "upper gives text/plain, and its fallback count application/json; both must give the same.",
     ),
     "a value that is no text": (
         stage("upper", fallback=value({"n": 0})),
-        'The pipeline p can\'t be served: upper gives text/plain, and its fallback value({"n": 0}) application/json; '
-        "both must give the same.",
+        'upper gives text/plain, and its fallback value({"n": 0}) application/json; both must give the same.',
     ),
     "a fallback that takes something else": (
         sequence("words", stage(join, fallback="upper")),
-        "The pipeline p can't be served: words does not fit upper: a list of strings is given, a string is taken.",
+        "words does not fit upper: a list of strings is given, a string is taken.",
     ),
     "a fallback, at the beginning, that takes something else": (
         stage("crop", fallback="draw"),
-        "The pipeline p can't be served: the stages of crop take nothing in common: "
-        "application/octet-stream, image/*, audio/* / text/plain, application/json.",
+        "crop and its fallback draw take nothing in common: application/octet-stream, image/*, audio/* / text/plain, application/json.",
     ),
     "parallel with nothing in common": (
         parallel(a="upper", b="crop"),
-        "The pipeline p can't be served: the stages of parallel(a, b) take nothing in common: "
-        "text/plain, application/json / application/octet-stream, image/*, audio/*.",
+        "the stages of parallel(a, b) take nothing in common: text/plain, application/json / application/octet-stream, image/*, audio/*.",
     ),
     "what comes out of a fallback": (
         sequence(stage("words", fallback=value(["a", 1])), each("upper")),
-        "The pipeline p can't be served: an item of words does not fit upper: 1 is given, a string is taken.",
+        "an item of words does not fit upper: 1 is given, a string is taken.",
     ),
     "deep inside": (
         sequence("words", each(parallel(a="count", b=sequence("upper", "mood")))),
-        "The pipeline p can't be served: upper does not fit mood: a string is given, an object with 'text' is taken.",
+        "upper does not fit mood: a string is given, an object with 'text' is taken.",
     ),
 }
 
@@ -279,13 +266,20 @@ UNFITTING = {
 def test_a_pipeline_whose_stages_do_not_fit_is_told_which_and_where(node: Node, told: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         resolved(node)
-    assert caught.value.detail == told
+    assert caught.value.detail == f"The pipeline p can't be served: {told}"
 
 
-def test_what_is_unknown_and_like_nothing_is_told_with_what_there_is() -> None:
-    assert unknown("zzz", "p", []).detail == (
-        "The pipeline p names the function 'zzz', which is not here. Functions here: none. Put its folder beside the pipeline's, or serve it too."
+def test_an_unknown_function_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        resolved(sequence("wrods", "count"))
+    assert caught.value.detail == (
+        "The pipeline p names the function 'wrods', which is not here. Did you mean 'words'? Functions here: anything, count, crop, draw, "
+        "grade, lines, mood, moods, score, small, upper, widths, words. Put its folder beside the pipeline's, or serve it too."
     )
+
+
+def test_where_nothing_is_like_it_nothing_is_meant() -> None:
+    assert "here. Functions here: none. Put" in unknown("zzz", "p", []).detail
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ class Workshop:
     compute_us   what a run is said to have taken, and one more for each of its calls
     memory_kib   of each worker that is not given some of its own
     batches      the calls of every run
+    answer       what comes of a call
     kills        bodies at which a worker dies, and with which error
     start_fails  errors of the next starts
     door         whether a run may end; see `FakeWorker.finish` for one alone
@@ -104,6 +105,7 @@ class Workshop:
     compute_us: int = 1000
     memory_kib: int = 1000
     batches: list[list[Call]] = field(default_factory=list)
+    answer: Callable[[Call], Outcome] = lambda call: Outcome(call.body.upper())
     kills: dict[bytes, ServeliteError] = field(default_factory=dict)
     start_fails: list[ServeliteError] = field(default_factory=list)
     workers: list["FakeWorker"] = field(default_factory=list)
@@ -125,7 +127,7 @@ class Workshop:
 
 @dataclass(eq=False)
 class FakeWorker:
-    """The `Worker` port without a process: a call's answer is its body in capitals.
+    """The `Worker` port without a process: a call's answer is its body in capitals, where nothing else is said.
 
     own_kib  its memory, where it is not the workshop's; `shared_kib` of it does not count where it is measured exactly
     bodies   what it was given, run by run
@@ -164,7 +166,7 @@ class FakeWorker:
                 error = self.workshop.kills[call.body]
                 self.is_alive = not isinstance(error, FunctionError)
                 raise error
-        outcomes = [Outcome(call.body.upper()) for call in calls]
+        outcomes = [self.workshop.answer(call) for call in calls]
         return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(1 << 62)))
 
     def finish(self) -> None:

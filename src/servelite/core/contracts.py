@@ -48,7 +48,7 @@ class Resolver:
             told = f"{title(node)} gives {contract.gives}, and its fallback {title(node.fallback)} {other.gives}"
             raise self._error(f"{told}; both must give the same")
         output = any_of([contract.output_schema, other.output_schema])
-        return self._joined(title(node), [contract, other], given, contract.gives, output)
+        return self._joined(f"{title(node)} and its fallback {title(node.fallback)}", [contract, other], given, contract.gives, output)
 
     def _own_contract(self, node: Node, given: Given | None) -> Contract:
         match node:
@@ -85,7 +85,7 @@ class Resolver:
     def _parallel(self, node: Parallel, given: Given | None) -> Contract:
         contracts = {name: self._contract(branch, given) for name, branch in node.branches}
         outputs = {name: in_json(one.gives, one.output_schema) for name, one in contracts.items()}
-        return self._joined(title(node), list(contracts.values()), given, JSON, object_of(outputs))
+        return self._joined(f"the stages of {title(node)}", list(contracts.values()), given, JSON, object_of(outputs))
 
     def _each(self, node: Each, given: Given | None) -> Contract:
         item: Given | None = None
@@ -106,7 +106,7 @@ class Resolver:
         branches = [(branch, self._contract(branch, given)) for _, branch in node.branches]
         medium = _common_medium(branches) or JSON
         outputs = [one.output_schema if one.gives == medium else in_json(one.gives, one.output_schema) for _, one in branches]
-        return self._joined(title(node), [chooser, *(one for _, one in branches)], given, medium, any_of(outputs))
+        return self._joined(f"the stages of {title(node)}", [chooser, *(one for _, one in branches)], given, medium, any_of(outputs))
 
     def _hold_choices(self, node: Route, schema: dict[str, Any]) -> None:
         """Hold the names that a chooser may return against those of the branches."""
@@ -123,14 +123,14 @@ class Resolver:
             if name not in choices:
                 raise self._error(f"the branch '{name}' of {title(node)} can't be reached: {node.chooser.name} never chooses it")
 
-    def _joined(self, node: str, contracts: list[Contract], given: Given | None, gives: str, output: dict[str, Any]) -> Contract:
+    def _joined(self, stages: str, contracts: list[Contract], given: Given | None, gives: str, output: dict[str, Any]) -> Contract:
         """Join the contracts of stages that all get the same input; what comes from another stage was held against each of them."""
         wanted = [one for one in contracts if one.takes]
         if given is not None or not wanted:
             return Contract((), gives, {}, output)
         takes = tuple(media for media in wanted[0].takes if all(media in one.takes for one in wanted))
         if not takes:
-            raise self._error(f"the stages of {node} take nothing in common: {' / '.join(', '.join(one.takes) for one in wanted)}")
+            raise self._error(f"{stages} take nothing in common: {' / '.join(', '.join(one.takes) for one in wanted)}")
         schemas = [one.input_schema for one in wanted]
         different = [schema for number, schema in enumerate(schemas) if schema not in schemas[:number]]
         return Contract(takes, gives, different[0] if len(different) == 1 else all_of(different), output)
@@ -160,6 +160,8 @@ def title(node: Node) -> str:
     if isinstance(node, Each):
         return f"each({title(node.stage)})"
     if isinstance(node, Sequence):
+        if len(node.stages) == 1:
+            return title(node.stages[0])
         return f"sequence({title(node.stages[0])} … {title(node.stages[-1])})"
     assert isinstance(node, (Parallel, Route))
     return f"{node.kind}({', '.join(name for name, _ in node.branches)})"

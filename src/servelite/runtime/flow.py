@@ -177,4 +177,5 @@ def _placed(error: ServeliteError, node: Node, path: Path) -> ServeliteError:
     told, place = copy(error), path.shown(title(node))
     told.stage = f"{place}/{error.stage}" if error.stage else place
     told.detail = f"{place}{'/' if error.stage else ': '}{error.detail}"
+    told.args = (told.detail,)
     return told
