@@ -1,9 +1,12 @@
 """What the tests of the runtime share."""
 
+from typing import Any
+
 import pytest
 
 from tests.runtime.bench import Bench
 from tests.runtime.fakes import a_machine
+from tests.runtime.pipes import Pipes
 
 
 @pytest.fixture
@@ -29,3 +32,29 @@ async def bench():
     yield make
     for one in made:
         await one.stop()
+
+
+@pytest.fixture
+async def make_pipes():
+    """Return a maker of `Pipes`, which end with the test."""
+    made: list[Pipes] = []
+
+    def make(*arguments: Any, **options: Any) -> Pipes:
+        made.append(Pipes(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
+
+
+@pytest.fixture
+async def start_pipes(make_pipes):
+    """Return a starter of `Pipes`, as `servelite run` starts them; they end with the test."""
+
+    async def start(*arguments: Any, **options: Any) -> Pipes:
+        pipes = make_pipes(*arguments, **options)
+        await pipes.engine.start(is_lenient=True)
+        return pipes
+
+    return start

@@ -129,6 +129,12 @@ class Pipes:
             raise answer.error
         return json.loads(answer.body) if answer.media_type == "application/json" else answer.body.decode()
 
+    async def stop(self) -> None:
+        for workshop in self.workshops.values():
+            workshop.door.set()
+            workshop.start_door.set()
+        await self.engine.stop()
+
     def send(self, name: str, value: Any, **fields: Any) -> "asyncio.Task[Answer]":
         return asyncio.create_task(self.call(name, value, **fields))
 
@@ -159,9 +165,3 @@ class Pipes:
         """What the calls of the account `local` are billed, by its quota."""
         (account,) = filter(None, self.accounts.quotas._accounts.values())
         return account.used_units // self.accounts.quotas.tariff.units_a_us
-
-
-async def started(*arguments: Any, **keywords: Any) -> Pipes:
-    pipes = Pipes(*arguments, **keywords)
-    await pipes.engine.start(is_lenient=True)
-    return pipes

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
@@ -26,7 +26,7 @@ from servelite.core.function import BINARY, JSON, TEXT
 from servelite.core.stages import each, parallel, retry, route, sequence, stage, value
 from servelite.core.tariff import Tariff
 from tests.runtime.fakes import advance_timers, settle, until
-from tests.runtime.pipes import Pipes, started
+from tests.runtime.pipes import Pipes
 
 pytestmark = pytest.mark.anyio
 
@@ -79,19 +79,14 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Return a starter of pipelines on all functions: start(name=pipeline, …); they end with the test."""
-    made: list[Pipes] = []
+async def start(start_pipes: Callable[..., Any]) -> Start:
+    """Return a starter of pipelines on all functions: start(name=pipeline, …)."""
 
     async def begin(options: dict[str, Any] | None = None, **pipelines: Any) -> Pipes:
-        made.append(await started({**pipelines, **FUNCTIONS}, GLUE, **(options or {})))
-        return made[-1]
+        pipes: Pipes = await start_pipes({**pipelines, **FUNCTIONS}, GLUE, **(options or {}))
+        return pipes
 
-    yield begin
-    for pipes in made:
-        for workshop in pipes.workshops.values():
-            workshop.door.set()
-        await pipes.engine.stop()
+    return begin
 
 
 async def hold(pipes: Pipes, name: str, pipeline: str, sent: Any, **fields: Any) -> "asyncio.Task[Any]":
@@ -398,7 +393,10 @@ async def test_a_stage_that_ends_while_its_fallback_runs_is_billed_for_all_it_to
     await settle()
     pipes.workshops["count"].door.set()
     assert (await task).body == b"1"
-    assert {one.stage: (one.code, one.compute_us) for one in pipes.stages_of(pipes.tops[0])} == {"p/slow": ("ok", 1001), "p/count": ("ok", 1001)}
+    assert {one.stage: (one.code, one.compute_us) for one in pipes.stages_of(pipes.tops[0])} == {
+        "p/slow": ("ok", 1001),
+        "p/count": ("ok", 1001),
+    }
     pipes.check_sums()
 
 

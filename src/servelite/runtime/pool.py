@@ -187,7 +187,7 @@ class Pool:
     def _cancel_if_cheaper(self, lane: Lane) -> None:
         now_us = self.now_us()
         if self._forecast.is_dearer_than_a_start(now_us - lane.taken_us, now_us - lane.left_us):
-            lane.worker.kill(Cancelled(f"The client left, and the run of {self.name} was stopped."))
+            lane.worker.kill(Cancelled(f"Nobody waited any more, and the run of {self.name} was stopped."))
 
     def _patience_us(self, said_s: float) -> int:
         return int((said_s or self.workers.limits.timeout_s) * 1e6)
