@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from load import Load, send_load
+from load import Load
 from servers import servelite
-from serving import MANY, WARM_UP_S, Bench, Bystanders, failed
+from serving import MANY, Bench, Bystanders, failed, take_loads
 from table import Figure
 
 MOST = 3.2
@@ -20,15 +20,10 @@ def chain_figures(chain: Path, bench: Bench) -> Iterator[Figure]:
     """Measure a pipeline of three echo functions beside one of them, on one server, with its ledger."""
     with servelite(chain, bench.work) as whole:
         servers = {ONE: replace(whole, path=f"/functions/{ONE}"), CHAIN: whole}
-        body = bench.body_of(chain)
         taken: list[Load] = []
         others = Bystanders([whole])
         for clients in (1, MANY):
-            for server in servers.values():
-                send_load(server.url, body, clients, WARM_UP_S)
-            loads = bench.alternate(
-                {name: lambda url=server.url: send_load(url, body, clients, bench.seconds) for name, server in servers.items()}
-            )
+            loads = take_loads(servers, chain, clients, bench)
             taken += [load for column in loads.values() for load in column]
             yield from _ratio(clients, loads)
         yield others.figure()
@@ -39,6 +34,6 @@ def _ratio(clients: int, loads: dict[str, list[Load]]) -> Iterator[Figure]:
     each = {name: [clients * 1e6 / load.per_s for load in column] for name, column in loads.items()}
     samples = [chain / one for one, chain in zip(each[ONE], each[CHAIN], strict=True)]
     at = f"{clients} client{'s' * (clients > 1)}"
-    yield Figure(f"pipeline: a chain of 3 echoes / one echo, {at}", median(each[CHAIN]) / median(each[ONE]), "×", MOST, samples=samples)
+    yield Figure(f"pipeline: a chain of 3 echoes / one echo, {at}", median(each[CHAIN]) / median(each[ONE]), "times", MOST, samples=samples)
     yield Figure.of("  one echo", each[ONE], "µs")
     yield Figure.of("  the chain", each[CHAIN], "µs")

@@ -86,8 +86,8 @@ def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
         servers = {"servelite": ours, UVICORN: bare, OWN: same}
         yield Figure("tiny: answers that differ from in-process", _differing(ours, bare, tiny), asked=0, is_timing=False)
         others = Bystanders([ours, bare, same])
-        many = _loads(servers, tiny, MANY, bench)
-        one = _loads(servers, tiny, 1, bench)
+        many = take_loads(servers, tiny, MANY, bench)
+        one = take_loads(servers, tiny, 1, bench)
         used = others.figure()
     yield from _throughput(many)
     yield from _latency(one)
@@ -131,7 +131,8 @@ def _latency(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
     yield Figure.of("  servelite", ours, "ms")
 
 
-def _loads(servers: Mapping[str, Server], function: Path, clients: int, bench: Bench) -> dict[str, list[Load]]:
+def take_loads(servers: Mapping[str, Server], function: Path, clients: int, bench: Bench) -> dict[str, list[Load]]:
+    """Load servers in turn with a function's first example, when they are warm."""
     body = bench.body_of(function)
     for server in servers.values():
         send_load(server.url, body, clients, WARM_UP_S)

@@ -40,7 +40,8 @@ FUNCTIONS = {"first": first, "second": second, "other": other}
 @pytest.fixture
 def start(start_pipes: Callable[..., Any]) -> Callable[..., Any]:
     async def begin(node: Node, **pipelines: Node) -> Pipes:
-        pipes: Pipes = await start_pipes({"p": node, **pipelines, **FUNCTIONS}, [a_or_b], limits=dict.fromkeys(FUNCTIONS, {"max_batch": 1}))
+        limits = {name: {"max_batch": 1} for name in FUNCTIONS}
+        pipes: Pipes = await start_pipes({"p": node, **pipelines, **FUNCTIONS}, [a_or_b], limits=limits)
         return pipes
 
     return begin

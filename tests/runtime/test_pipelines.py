@@ -148,7 +148,7 @@ async def test_bytes_travel_as_they_are_and_as_base64_inside_of_json(start):
 
 async def test_another_media_type_is_refused_as_a_functions_is(start):
     pipes = await start(p=parallel(a="flip", b="flip"))
-    with pytest.raises(UnsupportedMediaType, match="p does not take 'application/json'. Send Content-Type: application/octet-stream"):
+    with pytest.raises(UnsupportedMediaType, match=r"p does not take 'application/json'\. Send Content-Type: application/octet-stream"):
         await pipes.ask("p", "")
 
 
@@ -618,7 +618,7 @@ async def without_a_worker(pipes: Pipes, name: str) -> None:
 async def test_a_pipeline_is_refused_where_a_stage_of_it_can_not_run(start):
     pipes = await start(p=sequence("words", value("x"), "shout"))
     await without_a_worker(pipes, "shout")
-    with pytest.raises(NoWorker, match="^shout has no worker"):
+    with pytest.raises(NoWorker, match=r"^shout has no worker"):
         await pipes.ask("p", "x")
     assert (pipes.rows, pipes.engine.pools["p"].statistics.calls) == ([], {"no_worker": 1})
 

@@ -57,7 +57,7 @@ def _wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Node]:
 
 
 def pipelines_of(*leaves: Any) -> st.SearchStrategy[Node]:
-    return st.recursive(st.sampled_from(leaves), _wider, max_leaves=8).map(lambda one: sequence(one))
+    return st.recursive(st.sampled_from(leaves), _wider, max_leaves=8).map(sequence)
 
 
 @dataclass
