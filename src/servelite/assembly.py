@@ -17,7 +17,7 @@ from servelite.core.ports import AccountBook, Ledger, Usage, Worker
 from servelite.core.settings import Settings, read_settings
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.engine import MIB, Engine
-from servelite.runtime.environments import check_here, interpreter
+from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
@@ -47,16 +47,8 @@ def gateway_engine(
         DefinitionError: a path holds no function, or the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
-    from servelite.runtime.worker_process import WorkerProcess
-
-    def new_worker(name: str, folder: Path, threads: int) -> Worker:
-        def command(socket_fd: int) -> list[str]:
-            return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
-
-        return WorkerProcess(command, worker_environment(os.environ, threads), name)
-
     machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
-    return _engine(find_functions(paths), new_worker, ledger, settings or read_settings_file(), machine, max_body_bytes)
+    return _engine(find_functions(paths), _new_process, ledger, settings or read_settings_file(), machine, max_body_bytes)
 
 
 def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings | None = None) -> Engine:
@@ -73,6 +65,20 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
     parts = ledger, settings or read_settings_file(), machine, sys.maxsize
     return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False)
+
+
+def describing_engine(paths: Sequence[Path]) -> Engine:
+    """Wire an engine that only loads functions: in this process, or in a worker where one has an environment of its own.
+
+    Raises:
+        DefinitionError: a path holds no function.
+    """
+    from servelite.worker.inline import InlineWorker
+
+    def new_worker(name: str, folder: Path, threads: int) -> Worker:
+        return _new_process(name, folder, threads) if runs_elsewhere(folder) else InlineWorker(folder)
+
+    return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)), sys.maxsize)
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
@@ -138,6 +144,15 @@ def default_memory_bytes() -> int:
         with contextlib.suppress(OSError, ValueError):  # not in a container, or not limited ("max")
             total = min(total, int(Path(file).read_text()))
     return total * 4 // 5
+
+
+def _new_process(name: str, folder: Path, threads: int) -> Worker:
+    from servelite.runtime.worker_process import WorkerProcess
+
+    def command(socket_fd: int) -> list[str]:
+        return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
+
+    return WorkerProcess(command, worker_environment(os.environ, threads), name)
 
 
 def _engine(

@@ -15,14 +15,14 @@ def test_functions_are_listed_with_their_limits(tmp_path: Path) -> None:
     done = servelite("list", FUNCTIONS, cwd=tmp_path)
     assert done.returncode == 0
     columns, *rows = (line.split() for line in done.stdout.splitlines())
-    assert columns == ["function", "max_batch", "timeout_s", "memory_mib", "max_workers", "idle_s", "summary"]
+    assert columns == ["function", "kind", "max_batch", "timeout_s", "memory_mib", "max_workers", "idle_s", "summary"]
     assert [row[0] for row in rows] == sorted(folder.name for folder in FUNCTIONS.iterdir())
-    assert ["misbehave", "1", "0.3", "1024", "cores", "300"] in [row[:6] for row in rows]
+    assert ["misbehave", "function", "1", "0.3", "1024", "cores", "300"] in [row[:7] for row in rows]
 
 
 def test_a_program_can_read_the_list(tmp_path: Path) -> None:
     listed = json.loads(servelite("list", FUNCTIONS / "tag", "--json", cwd=tmp_path).stdout)
-    assert [(one["name"], one["max_batch"], one["timeout_s"]) for one in listed] == [("tag", 64, 30)]
+    assert [(one["name"], one["kind"], one["max_batch"], one["timeout_s"]) for one in listed] == [("tag", "function", 64, 30)]
 
 
 def test_the_list_is_of_the_functions_here_by_default(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Tables and texts on the terminal; rich has its room here."""
 
 import contextlib
+import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
@@ -27,6 +28,19 @@ def stdout_to_stderr() -> Iterator[None]:
 def print_text(text: str) -> None:
     """Print a paragraph and an empty line."""
     click.echo(f"{text}\n")
+
+
+def print_pieces(lines: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Print lines made of pieces, each a text with its style, and an empty line; off a terminal without the styles."""
+    from rich.console import Console
+    from rich.text import Text
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may know no such letters
+    console = Console(highlight=False, markup=False)
+    for line in lines:
+        console.print(Text.assemble(*line), soft_wrap=True)
+    console.print()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:

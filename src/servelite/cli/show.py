@@ -1,20 +1,22 @@
 """`servelite list` and `servelite show`: what there is to know of functions, without serving them."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from servelite.assembly import gateway_engine, inline_engine
-from servelite.cli.output import print_table, print_text, stdout_to_stderr
-from servelite.core.errors import DefinitionError, ServeliteError
+from servelite.cli.loading import Loaded, load_functions
+from servelite.cli.output import print_pieces, print_table, print_text
+from servelite.core.drawing import draw
 from servelite.core.function import Description
-from servelite.runtime.environments import runs_elsewhere
+from servelite.core.outline import outline
 from servelite.runtime.folders import find_function, find_functions
+from servelite.tools.drawing.mermaid import mermaid
+from servelite.tools.drawing.rails import rails
+from servelite.tools.drawing.svg import svg
 
 NOT_ARTEFACTS = {"handler.py", "examples.jsonl", "card.toml", "requirements.txt"}
 
@@ -23,7 +25,7 @@ NOT_ARTEFACTS = {"handler.py", "examples.jsonl", "card.toml", "requirements.txt"
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(path: Path | None, as_json: bool) -> None:
-    """List the functions of a folder with their limits; by default of ./functions, or of this folder.
+    """List the functions of a folder with their limits, pipelines among them; by default of ./functions, or of this folder.
 
     \b
     Example:
@@ -31,55 +33,57 @@ def list_command(path: Path | None, as_json: bool) -> None:
       servelite list functions --json
     """
     default = Path("functions") if Path("functions").is_dir() else Path()
-    functions, broken = _describe_all(find_functions([path or default]))
+    folders = find_functions([path or default])
+    loaded = load_functions(list(folders.values()))
+    functions = [loaded.known[name] for name in folders if name in loaded.known]
     if as_json:
-        click.echo(json.dumps([{"name": one.name, "summary": one.summary, **one.to_dict()["limits"]} for one in functions], indent=2))
+        click.echo(json.dumps([_listed(one) for one in functions], indent=2))
     else:
-        columns = ["function", "max_batch", "timeout_s", "memory_mib", "max_workers", "idle_s", "summary"]
+        columns = ["function", "kind", "max_batch", "timeout_s", "memory_mib", "max_workers", "idle_s", "summary"]
         print_table(columns, [_limits_row(one) for one in functions])
-    if broken:
-        raise DefinitionError("\n".join(broken))
+    if loaded.broken:
+        raise loaded.error()
 
 
 @click.command("show")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_command(path: Path, as_json: bool) -> None:
-    """Show a function: its limits, JSON Schemas, card, and its artefacts with their sha256.
+@click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a pipeline's drawing as a Mermaid flowchart.")
+@click.option("--svg", "picture", type=click.File("w", encoding="utf-8", lazy=True), help="Write a pipeline's drawing as SVG; - is stdout.")
+@click.option("--deep", is_flag=True, help="Draw the stages of pipelines in the pipeline too.")
+def show_command(path: Path, as_json: bool, as_mermaid: bool, picture: IO[str] | None, deep: bool) -> None:
+    """Show a function: its limits, JSON Schemas, card, and its artefacts with their sha256; a pipeline is drawn.
 
     \b
     Example:
       servelite show functions/sentiment
+      servelite show functions/read_review --svg read_review.svg
     """
+    if as_json + as_mermaid + bool(picture) > 1:
+        raise click.UsageError("Choose one of --json, --mermaid and --svg.")
     folder = find_function(path)
-    function = asyncio.run(_describe(folder))
-    artefacts = list(_artefacts(folder))
-    if as_json:
-        click.echo(json.dumps({**function.to_dict(), "artefacts": artefacts}, indent=2))
+    name = folder.resolve().name
+    loaded = load_functions([folder])
+    if name not in loaded.known:
+        raise loaded.broken[name]
+    if picture:
+        picture.write(svg(draw(name, outline(name, loaded.known, is_deep=deep))))
+    elif as_mermaid:
+        click.echo(mermaid(draw(name, outline(name, loaded.known, is_deep=deep))), nl=False)
+    elif as_json:
+        click.echo(json.dumps({**loaded.known[name].to_dict(), "artefacts": list(_artefacts(folder))}, indent=2))
     else:
-        _print_function(function, artefacts)
+        _print_function(name, loaded, list(_artefacts(folder)), is_deep=deep)
+    if loaded.broken:
+        raise loaded.error()
 
 
-def _describe_all(folders: dict[str, Path]) -> tuple[list[Description], list[str]]:
-    """Describe functions, and say what is wrong with those that can't be loaded."""
-    functions, broken = [], []
-    for folder in folders.values():
-        try:
-            functions.append(asyncio.run(_describe(folder)))
-        except ServeliteError as error:
-            broken.append(error.detail)
-    return functions, broken
+def _kind(function: Description) -> str:
+    return "pipeline" if function.pipeline else "function"
 
 
-async def _describe(folder: Path) -> Description:
-    """Load a function here, or in a worker where it has an environment of its own."""
-    engine = gateway_engine([folder], ledger="none") if runs_elsewhere(folder) else inline_engine(folder, ledger="none")
-    try:
-        with stdout_to_stderr():  # what a handler.py prints is not what was asked for
-            await engine.start()
-        return engine.describe(next(iter(engine.pools)))
-    finally:
-        await engine.stop()
+def _listed(function: Description) -> dict[str, Any]:
+    return {"name": function.name, "kind": _kind(function), "summary": function.summary, **function.to_dict()["limits"]}
 
 
 def _limits_row(function: Description) -> list[str]:
@@ -87,6 +91,7 @@ def _limits_row(function: Description) -> list[str]:
     workers = "cores" if limits.max_workers is None else str(limits.max_workers)
     return [
         function.name,
+        _kind(function),
         str(limits.max_batch),
         f"{limits.timeout_s:g}",
         str(limits.memory_mib),
@@ -103,11 +108,15 @@ def _artefacts(folder: Path) -> Iterator[dict[str, Any]]:
                 yield {"name": file.name, "bytes": file.stat().st_size, "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
 
 
-def _print_function(function: Description, artefacts: list[dict[str, Any]]) -> None:
-    print_text(f"{function.name}: {function.summary}")
+def _print_function(name: str, loaded: Loaded, artefacts: list[dict[str, Any]], *, is_deep: bool) -> None:
+    function = loaded.known[name]
+    print_text(f"{name}: {function.summary}")
+    if function.pipeline:
+        print_pieces(rails(outline(name, loaded.known, is_deep=is_deep)))
     print_table(["limit", "value"], [[name, str(value)] for name, value in function.to_dict()["limits"].items() if value is not None])
-    print_text(f"Takes {' or '.join(function.takes)}:\n{json.dumps(function.input_schema, indent=2)}")
-    print_text(f"Gives {function.gives}:\n{json.dumps(function.output_schema, indent=2)}")
+    if not loaded.broken:  # else it is not known
+        print_text(f"Takes {' or '.join(function.takes)}:\n{json.dumps(function.input_schema, indent=2)}")
+        print_text(f"Gives {function.gives}:\n{json.dumps(function.output_schema, indent=2)}")
     if function.card:
         print_text(f"Card:\n{json.dumps(function.card, indent=2, default=str)}")
     if artefacts:
