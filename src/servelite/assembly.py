@@ -40,6 +40,8 @@ def gateway_engine(
     settings: Settings | None = None,
     max_body_bytes: int = 6 * MIB,
     memory_bytes: int | None = None,
+    *,
+    with_keeper: bool = True,
 ) -> Engine:
     """Wire an engine whose functions run in worker processes, which may use `memory_bytes` together.
 
@@ -48,7 +50,10 @@ def gateway_engine(
         LedgerUnavailable: the ledger can't be opened.
     """
     machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
-    return _engine(find_functions(paths), _new_process, ledger, settings or read_settings_file(), machine, max_body_bytes)
+    parts = ledger, settings or read_settings_file(), machine
+    engine = _engine(find_functions(paths), _new_process, *parts, with_keeper=with_keeper)
+    engine.max_body_bytes = max_body_bytes
+    return engine
 
 
 def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings | None = None) -> Engine:
@@ -63,8 +68,37 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     found = find_function(folder)
     check_here(found)
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    parts = ledger, settings or read_settings_file(), machine, sys.maxsize
-    return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False)
+    parts = ledger, settings or read_settings_file(), machine
+    engine = _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False, with_stages=False)
+    engine.max_body_bytes = sys.maxsize
+    return engine
+
+
+async def start_local_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
+    """Start an engine for one function: in this process, or in workers where it is a pipeline, for its functions each want a process.
+
+    Raises:
+        DefinitionError: the path is not a function, or it can't be loaded.
+        ServeliteError: it can't be started.
+    """
+    engine = inline_engine(folder, ledger)
+    (name,) = engine.pools
+    try:
+        await _start_or_stop(engine)
+    except DefinitionError:
+        if not engine.resolution.is_pipeline(name):
+            raise
+        engine = gateway_engine([folder], ledger, max_body_bytes=sys.maxsize, with_keeper=False)
+        await _start_or_stop(engine)
+    return engine
+
+
+async def _start_or_stop(engine: Engine) -> None:
+    try:
+        await engine.start()
+    except BaseException:
+        await engine.stop()
+        raise
 
 
 def describing_engine(paths: Sequence[Path]) -> Engine:
@@ -78,7 +112,7 @@ def describing_engine(paths: Sequence[Path]) -> Engine:
     def new_worker(name: str, folder: Path, threads: int) -> Worker:
         return _new_process(name, folder, threads) if runs_elsewhere(folder) else InlineWorker(folder)
 
-    return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)), sys.maxsize)
+    return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)))
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
@@ -161,9 +195,9 @@ def _engine(
     ledger: str,
     settings: Settings,
     machine: Machine,
-    max_body_bytes: int,
     *,
     with_keeper: bool = True,
+    with_stages: bool = True,
 ) -> Engine:
     def now_us() -> int:
         return time.time_ns() // 1000
@@ -184,7 +218,7 @@ def _engine(
         return pool
 
     def find_stage(name: str, pipeline: str) -> Pool | None:
-        folder = find_beside(name, known[pipeline])
+        folder = find_beside(name, known[pipeline]) if with_stages else None
         if folder is None:
             return None
         known[name] = folder
@@ -192,8 +226,9 @@ def _engine(
 
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
     pools = {name: new_pool(name) for name in folders}
-    limits = {"max_body_bytes": max_body_bytes}
-    return Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage, **limits)
+    engine = Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
+    engine.folders = known
+    return engine
 
 
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from servelite.assembly import inline_engine
+from servelite.assembly import start_local_engine
 from servelite.core.call import Answer, Call
 from servelite.core.errors import DefinitionError
 from servelite.core.likeness import TOLERANCE
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class FunctionClient:
-    """Calls one function folder through the same road as a server, its handler in this process.
+    """Calls one function folder through the same road as a server, its handler in this process; a pipeline's stages in workers.
 
     with FunctionClient("functions/sentiment") as sentiment:
         assert sentiment.call({"text": "great"})["label"] == "positive"
@@ -25,13 +25,12 @@ class FunctionClient:
 
     def __init__(self, folder: str | Path) -> None:
         """Load a function's folder; DefinitionError where it can't be loaded. Nothing is written to a ledger."""
-        self._engine = inline_engine(Path(folder), ledger="none")
         self._thread = ThreadPoolExecutor(max_workers=1)  # with a loop of its own, so that it works in notebooks too
         self._runner = asyncio.Runner()
         try:
-            self._run(self._engine.start())
+            self._engine = self._run(start_local_engine(Path(folder), ledger="none"))
         except BaseException:
-            self.close()
+            self._end()
             raise
         self._description = self._engine.describe(next(iter(self._engine.pools)))
 
@@ -74,6 +73,9 @@ class FunctionClient:
     def close(self) -> None:
         """End the function's worker."""
         self._run(self._engine.stop())
+        self._end()
+
+    def _end(self) -> None:
         self._thread.submit(self._runner.close).result()
         self._thread.shutdown()
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, inline_engine, shared_key
+from servelite.assembly import DEFAULT_LEDGER, shared_key, start_local_engine
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
@@ -34,7 +34,7 @@ URL_TIMEOUT_S = 3000
 @click.option("--url", help="Call a running server, for example http://127.0.0.1:8080.")
 @ledger_option(default=DEFAULT_LEDGER)
 def call_command(path: str, input_: str | None, url: str | None, ledger: str) -> None:
-    """Call a function once: the output goes to stdout, the receipt to stderr.
+    """Call a function once: the output goes to stdout, the receipt to stderr. A pipeline's functions are looked for beside it.
 
     Without INPUT the first line of examples.jsonl is sent. `-` reads stdin, `@FILE` a file. With --url
     PATH is the function's name, or its folder, and the key in SERVELITE_KEY is sent, if there is one.
@@ -92,10 +92,10 @@ def read_input(said: str | None) -> tuple[bytes | None, str]:
 
 
 async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: str) -> None:
-    engine = inline_engine(folder, ledger)
+    with contextlib.redirect_stdout(sys.stderr):  # what a handler.py prints is not its output
+        engine = await start_local_engine(folder, ledger)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a handler prints is not its output
-            await engine.start()
+        with contextlib.redirect_stdout(sys.stderr):  # nor is what a handler prints
             name = next(iter(engine.pools))
             function = engine.describe(name)
             if body is None:

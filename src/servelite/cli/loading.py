@@ -53,7 +53,8 @@ def _describe(engine: Engine, name: str, loaded: Loaded) -> None:
         return
     loaded.known[name] = workers.description
     try:
-        loaded.known[name] = engine.pipelines.describe(name)
+        if workers.description.pipeline:
+            loaded.known[name] = engine.resolution.find(name).description
     except DefinitionError as error:
         loaded.broken[name] = error
     except NoWorker:  # a stage of it is broken, which is told

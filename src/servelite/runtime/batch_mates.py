@@ -9,8 +9,8 @@ from itertools import cycle, islice, permutations
 from random import Random
 from typing import Any
 
-from servelite.core.call import Answer, Call
-from servelite.core.errors import FunctionError, wire_code
+from servelite.core.call import Answer, Call, Receipt
+from servelite.core.errors import CallerError, FunctionError, wire_code
 from servelite.core.function import BINARY, Description
 from servelite.core.likeness import TOLERANCE, difference
 from servelite.runtime.engine import Engine
@@ -24,14 +24,22 @@ PAIRED = 12
 
 
 async def answer_together(engine: Engine, bodies: Sequence[bytes]) -> list[Answer]:
-    """Have the engine's only function answer bodies, at most `max_batch`, in one batch: all of them wait when a worker looks."""
-    (name,) = engine.pools
-    return await asyncio.gather(*(engine.call(Call(engine.new_id(), name, "", body)) for body in bodies))
+    """Have the engine's first function answer bodies, at most `max_batch`, in one batch: all of them wait when a worker looks."""
+    name = next(iter(engine.pools))
+    return await asyncio.gather(*(_answer(engine, Call(engine.new_id(), name, "", body)) for body in bodies))
+
+
+async def _answer(engine: Engine, call: Call) -> Answer:
+    """Answer a call; one that is refused, as a pipeline may refuse what no stage can read, is answered with that."""
+    try:
+        return await engine.call(call)
+    except CallerError as error:
+        return Answer(b"", call.media_type, Receipt(), error)
 
 
 async def find_dependences(engine: Engine, inputs: Sequence[bytes], tolerance: float = TOLERANCE) -> list[str]:
     """Say of each input that is answered otherwise in company than alone: beside whom, and by how much. None where max_batch is 1."""
-    (name,) = engine.pools
+    name = next(iter(engine.pools))
     function = engine.describe(name)
     if function.limits.max_batch == 1:
         return []
@@ -41,7 +49,7 @@ async def find_dependences(engine: Engine, inputs: Sequence[bytes], tolerance: f
     found: dict[int, str] = {}
     for company in companies(numbers, function.limits.max_batch):
         answers = await answer_together(engine, [bodies[number] for number in company])
-        if ended_its_worker(answers, sum(len(bodies[number]) for number in company)):
+        if not function.pipeline and ended_its_worker(answers, sum(len(bodies[number]) for number in company)):
             found.setdefault(-1, f"A batch of {_listed(company)} ended its worker, whose log may say why.")
         for place, number in enumerate(company):
             if number not in found and (differs := difference(alone[number], _seen(function, answers[place]), tolerance)):

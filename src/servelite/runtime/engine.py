@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
@@ -61,6 +62,7 @@ class Engine:
         self._pipelines = Pipelines(self.pools, self.resolution, meter, self.new_id)
         self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
+        self.folders: Mapping[str, Path] = {}  # where the functions come from, for those who watch for edits
         self._ledger = meter.ledger
         self._memory = memory
         self._watch: asyncio.Task[None] | None = None

@@ -51,7 +51,7 @@ async def check(folder: Path, tolerance: float = TOLERANCE) -> list[Verdict]:
 
 
 async def _check(engine: Engine, tolerance: float) -> list[Verdict]:
-    (name,) = engine.pools
+    name = next(iter(engine.pools))
     function = engine.describe(name)
     bodies = [function.encode_input(example["input"]) for example in function.examples]
     answers = [(await answer_together(engine, [body]))[0] for body in bodies]
@@ -85,7 +85,8 @@ def _wrong_examples(function: Description, answers: Sequence[Answer], tolerance:
 async def _check_time(engine: Engine, function: Description, bodies: Sequence[bytes], answers: Sequence[Answer]) -> Verdict:
     """Time the slowest example as often as a batch holds."""
     slowest = max(range(len(bodies)), key=lambda place: answers[place].receipt.compute_us)
-    size, limit_s = function.limits.max_batch, function.limits.timeout_s
+    size = 1 if function.pipeline else function.limits.max_batch  # a pipeline's batches are its functions' own
+    limit_s = function.limits.timeout_s
     full = await answer_together(engine, [bodies[slowest]] * size)
     run = f"The longest run, {f'{size} times ' if size > 1 else ''}input {slowest + 1},"
     if ended_its_worker(full, size * len(bodies[slowest])):

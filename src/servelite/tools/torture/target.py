@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from servelite.core.errors import DefinitionError, ServiceError
 from servelite.core.function import Description
+from servelite.core.pipeline import from_dict, functions_of
 from servelite.tools.torture.client import ANSWER_WITHIN_S, HOST, Line, Reply, ask, dial
 
 
@@ -68,7 +69,7 @@ async def find_target(port: int, name: str, body: bytes | None) -> Target:
 
     Raises:
         ServiceError: no server answers there, or not as servelite does.
-        DefinitionError: it has no such function, or there is no input that it answers.
+        DefinitionError: it has no such function, or it is a pipeline, or there is no input that it answers.
     """
     reply = await ask(port, f"GET /functions/{name} HTTP/1.1\r\nhost: {HOST}:{port}\r\n\r\n".encode())
     if reply.status == 404:
@@ -77,6 +78,9 @@ async def find_target(port: int, name: str, body: bytes | None) -> Target:
         function = Description.from_dict(json.loads(reply.body))
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(f"{HOST}:{port} describes no function '{name}': it gave {reply}. Is servelite running there?") from error
+    if function.pipeline:
+        stages = ", ".join(functions_of(from_dict(function.pipeline)))
+        raise DefinitionError(f"{name} is a pipeline, and torture breaks handlers. Torture its functions: {stages or 'it has none'}.")
     target = Target(port, function, first_example(function) if body is None else body)
     if (good := await target.call()).status != 200:
         raise DefinitionError(f"{name} answers {good} to {target.body[:60]!r}: {good.detail} Give an input that is good with --input.")
