@@ -11,7 +11,6 @@ from servelite.assembly import DEFAULT_LEDGER
 from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, config_option, ledger_option
 from servelite.core.errors import DefinitionError
 from servelite.core.logs import log_handler
-from servelite.runtime.folders import find_functions
 
 
 @click.command("run")
@@ -63,7 +62,7 @@ def run_command(  # noqa: PLR0913  one an option
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     playground = "" if key else f"playground at {url}/, "
-    watched = find_functions(paths) if reload else {}
+    watched = engine.folders if reload else {}
 
     def say_ready() -> None:
         names = ", ".join(one.name for one in engine.described()) or "nothing yet"

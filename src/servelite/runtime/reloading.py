@@ -1,9 +1,11 @@
 """Serves edits: the folders of functions are watched, and one whose file was saved starts anew behind its old version."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from pathlib import Path
 
 from servelite.core.errors import ServeliteError
@@ -15,31 +17,49 @@ SETTLE_MS = 200
 STEP_MS = 50
 """An edit is complete when nothing was written for so long."""
 
+LOOK_EVERY_MS = 500
+"""How often it is looked whether there are more folders."""
+
 IGNORED_ENDINGS = (".pyc", ".swp", ".tmp", "~")
 
 logger = logging.getLogger("servelite.reload")
 
 
 async def reload_edited(engine: Engine, folders: Mapping[str, Path]) -> None:
-    """Have each function of `folders`, by name, served anew whenever something in its folder is saved; never returns."""
-    from watchfiles import awatch
+    """Have each function of `folders`, by name, served anew whenever something in its folder is saved; never returns.
 
+    The folders may become more: a pipeline that was saved names functions that are served from then on.
+    """
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    homes = {name: folder.resolve() for name, folder in folders.items()}
-    edits = awatch(*homes.values(), watch_filter=lambda _, path: _matters(path, homes), debounce=SETTLE_MS, step=STEP_MS)
     running: dict[str, asyncio.Task[None]] = {}
     try:
-        async for changes in edits:
-            for name, home in homes.items():
-                if any(Path(path).is_relative_to(home) for _, path in changes):
-                    if name in running:
-                        running[name].cancel()  # what it loads is out of date, and may hang
-                    running[name] = asyncio.create_task(_reload(engine, name))
+        while True:
+            homes = {name: folder.resolve() for name, folder in folders.items()}
+            async with contextlib.aclosing(_edits(homes)) as edits:
+                async for edited in edits:
+                    for name in edited:
+                        if name in running:
+                            running[name].cancel()  # what it loads is out of date, and may hang
+                        running[name] = asyncio.create_task(_reload(engine, name))
+                    if len(folders) > len(homes):
+                        break
     except OSError as error:  # a folder that was moved away, or the system watches no more
         logger.error("edits are not watched any more: %s. Restart the server.", error)
     finally:
         for task in running.values():
             task.cancel()
+
+
+async def _edits(homes: Mapping[str, Path]) -> AsyncGenerator[list[str], None]:
+    """Yield the names of the functions in whose folders something was saved; none, now and then, where nothing was."""
+    from watchfiles import awatch
+
+    def matters(_: object, path: str) -> bool:
+        return _matters(path, homes)
+
+    watch = partial(awatch, watch_filter=matters, debounce=SETTLE_MS, step=STEP_MS, rust_timeout=LOOK_EVERY_MS, yield_on_timeout=True)
+    async for changes in watch(*homes.values()):
+        yield [name for name, home in homes.items() if any(Path(path).is_relative_to(home) for _, path in changes)]
 
 
 async def _reload(engine: Engine, name: str) -> None:
