@@ -174,7 +174,7 @@ def test_the_month_is_the_sum_of_the_calls_and_stages_are_summed_beside_it(serve
     check_sums(rows)
 
 
-@pytest.mark.parametrize("how", ["RST", "FIN"])
+@pytest.mark.parametrize("how", ["RST", pytest.param("FIN", marks=pytest.mark.slow)])
 def test_a_client_that_leaves_costs_what_was_done_and_no_more(
     serve: Callable[..., Server], folders: dict[str, Path], tmp_path: Path, how: str
 ) -> None:
@@ -192,6 +192,7 @@ def test_a_client_that_leaves_costs_what_was_done_and_no_more(
     assert noted(folders["count"]) == ["1"]
 
 
+@pytest.mark.slow
 def test_a_failing_branch_is_told_at_once_and_the_other_is_stopped(
     serve: Callable[..., Server], folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -231,7 +232,7 @@ def test_an_orderly_end_waits_for_pipelines_and_a_new_server_goes_on(
 ) -> None:
     server = serve("slowly")
     asks = ask_all(server, "slowly", ["wait", "wait", "wait"])
-    until(lambda: len(noted(folders["wait"])) == 1)
+    wait_for_queue(server, "wait", 2)
     server.process.send_signal(signal.SIGTERM)
     until(lambda: unready(server))
     assert server.call("slowly", "late").json()["code"] == "shutting_down"
