@@ -4,8 +4,9 @@ The convention, by the word after the fence:
 
     sh, bash    each line is run; lines that begin with `make`, `git`, `cd` or `#` are skipped
     console     likewise the lines after `$ `; all others are output, and not looked at
-    python      a block with `@function` becomes the handler.py of a function of the handler's name, whose first
-                example is called where there are examples; any other block is run as a script
+    python      a block with `@function` becomes the handler.py of a function of the handler's name, one that begins with
+                `# functions/NAME/handler.py` that file; the first example is called where there are examples, else it is
+                shown; any other block is run as a script
     anything    else (text, json, toml, py) is read only
 
 A block has a fresh folder with a copy of `functions/` and an empty ledger. A line that begins with `servelite run`
@@ -73,7 +74,8 @@ def run(block: Block, folder: Path) -> str:
 
 
 def _run_python(block: Block, folder: Path) -> str:
-    handler = re.search(r"^@function\b.*?^def (\w+)\(", block.text, re.MULTILINE | re.DOTALL)
+    named = re.match(r"# functions/(\w+)/handler\.py\n", block.text)
+    handler = named or re.search(r"^@function\b.*?^def (\w+)\(", block.text, re.MULTILINE | re.DOTALL)
     if handler is None:
         (folder / "block.py").write_text(block.text, encoding="utf-8")
         return _run_line(f"{shlex.quote(sys.executable)} -W error block.py", folder, block)

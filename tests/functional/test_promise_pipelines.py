@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.command import servelite
 from tests.conftest import FolderWriter
 from tests.functional.ledger import check_rows, read_rows, usage, wait_for_rows
 from tests.functional.promises import NOTING, Ask, StartServer, ask_all, leave, noted, request, unready, wait_for_queue
@@ -168,6 +169,9 @@ def test_the_month_is_the_sum_of_the_calls_and_stages_are_summed_beside_it(serve
         "letters/count": 7,
         "letters/total": 3,
     }
+    table = servelite("usage", "--by", "stage", cwd=tmp_path).stdout
+    assert "slowly/letters" in table
+    assert "total " not in table  # it would count the stages of letters twice
     within = sum(one["billed_us"] for name, one in by_stage.items() if name.startswith("slowly/"))
     assert within == by_function["slowly"]["billed_us"]
     check_rows(tops(rows), replies)

@@ -1,11 +1,13 @@
 """What the tests of the runtime share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.runtime.bench import Bench
 from tests.runtime.fakes import a_machine
+from tests.runtime.letters import FUNCTIONS, GLUE, Start
 from tests.runtime.pipes import Pipes
 
 
@@ -58,3 +60,14 @@ async def start_pipes(make_pipes):
         return pipes
 
     return start
+
+
+@pytest.fixture
+def start(start_pipes: Callable[..., Any]) -> Start:
+    """Return a starter of pipelines on the functions of `letters`: start(name=pipeline, …)."""
+
+    async def begin(options: dict[str, Any] | None = None, **pipelines: Any) -> Pipes:
+        pipes: Pipes = await start_pipes({**pipelines, **FUNCTIONS}, GLUE, **(options or {}))
+        return pipes
+
+    return begin

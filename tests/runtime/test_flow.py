@@ -16,7 +16,7 @@ from servelite.core.function import JSON
 from servelite.core.pipeline import Each, FunctionStage, Node, Parallel, Retry, Route, Value
 from servelite.core.pipeline import Sequence as Chain
 from servelite.core.stages import each, parallel, retry, route, sequence, stage, value
-from servelite.runtime.flow import Flow, Path, all_or_none
+from servelite.runtime.flow import Flow, Limit, Path, all_or_none
 from servelite.runtime.payloads import Payload
 from tests.runtime.fakes import advance_timers, described, settle, until
 
@@ -370,3 +370,40 @@ async def test_all_or_none_waits_for_those_that_it_cancels():
     with pytest.raises(KeyError):
         await all_or_none([slow(), broken(), slow()])
     assert ended == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("is_over", "leaves", "ends"),
+    [
+        pytest.param(True, False, "late", id="its time is over"),
+        pytest.param(False, True, "cancelled", id="its client leaves"),
+        pytest.param(True, True, "cancelled", id="both at once"),
+        pytest.param(False, False, "done", id="neither"),
+    ],
+)
+async def test_who_is_cancelled_by_a_limit_is_so_no_longer_and_who_is_by_others_stays_it(is_over, leaves, ends):
+    made: list[Limit] = []
+    door = asyncio.Event()
+
+    async def work() -> str:
+        made.append(Limit(60))
+        try:
+            await door.wait()
+        except asyncio.CancelledError:
+            if not made[0].is_over:
+                raise
+        finally:
+            made[0].end()
+        await asyncio.sleep(0)
+        return "late" if made[0].is_over else "done"
+
+    task = asyncio.create_task(work())
+    await until(lambda: bool(made))
+    if is_over:
+        advance_timers(61)
+        await until(lambda: made[0].is_over)
+    if leaves:
+        task.cancel()
+    door.set()
+    (end,) = await asyncio.gather(task, return_exceptions=True)
+    assert ("cancelled" if isinstance(end, asyncio.CancelledError) else end) == ends

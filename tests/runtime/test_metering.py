@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servelite.core.accounts import Allowance
-from servelite.core.call import BatchReply, Call, Outcome, Receipt
+from servelite.core.call import BatchReply, Call, Outcome, Receipt, Tally
 from servelite.core.errors import InvalidInput, LedgerUnavailable, ServeliteError, all_errors
 from servelite.core.ports import Row
 from servelite.core.tariff import Tariff
@@ -119,3 +119,52 @@ def test_what_could_not_be_recorded_counts_for_no_quota(ledger):
     with pytest.raises(LedgerUnavailable):
         settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x")])
     assert accounts.quotas.free_left_us("ada") == 5_000_000_000
+
+
+def stage(number: int, tally: Tally) -> Call:
+    return Call(f"s{number}", "f", body=b"in", account="ada", parent="p", stage="pipe/f", tally=tally)
+
+
+def test_a_pipelines_row_is_the_sum_of_its_stages_and_they_are_billed_with_it(ledger):
+    tariff = Tariff(price_micro=1, per_s=1, call_price_micro=7, per_calls=1, round_up_us=1000)
+    accounts = some_accounts(lambda: NOW_US, tariff, ada=Allowance(credit_micro=10**9))
+    meter, tally = a_meter(ledger, lambda: NOW_US, accounts), Tally()
+    replies = BatchReply([Outcome(b"x"), Outcome(error=InvalidInput("No."))], 2600, 50, 2048), BatchReply([Outcome(b"y")], 400, 30, 4096)
+    meter.settle([stage(1, tally), stage(2, tally)], [Wait(5, 3), Wait(7, 0)], replies[0], F)
+    meter.settle([stage(3, tally)], [Wait(2, 0)], replies[1], replace(described("f", memory_mib=2048), version="2"))
+    assert accounts.quotas._find("ada").used_units == 0
+    answer = meter.settle_pipeline(Call("p", "pipe", body=b"four", account="ada"), tally, Outcome(b"three"), replace(F, name="pipe"))
+    row = ledger.rows[-1]
+    assert answer.receipt == Receipt(3000, 80, 14, 3, batch=1, cold=True, billed_us=3000, free_left_us=answer.receipt.free_left_us)
+    assert (row.compute_us, row.cpu_us, row.queue_us, row.init_us, row.billed_us) == (3000, 80, 14, 3, 3000)
+    assert (row.peak_kib, row.memory_mib, row.mib_us) == (4096, 2048, 2000 * 512 + 1000 * 2048)
+    assert (row.bytes_in, row.bytes_out, row.batch, row.version, row.code) == (4, 5, 1, "1.2", "ok")
+    assert [one.cost_pico for one in ledger.rows] == [2000, 0, 1000, 3000 + 7_000_000]
+    assert accounts.quotas._find("ada").used_units == 3000
+
+
+def test_a_stage_that_is_settled_while_it_runs_is_recorded_then_and_not_again(meter, ledger):
+    tally = Tally()
+    given_up, mate = stage(1, tally), Call("mate", "f", account="ada")
+    meter.settle_so_far(given_up, Wait(4, 0), 70, 1024, F)
+    answers = meter.settle([given_up, mate], [Wait(4, 0), Wait(2, 0)], BatchReply([Outcome(b"x"), Outcome(b"y")], 1001, 0, 2048), F)
+    assert [(row.id, row.code, row.compute_us, row.queue_us) for row in ledger.rows] == [("s1", "cancelled", 70, 4), ("mate", "ok", 500, 2)]
+    assert (tally.calls, tally.compute_us, answers[1].body) == (1, 70, b"y")
+
+
+def test_a_batch_of_which_all_is_settled_writes_nothing(meter, ledger):
+    given_up = stage(1, Tally())
+    meter.settle_so_far(given_up, Wait(0, 0), 70, 1024, F)
+    ledger.is_full = True
+    meter.settle([given_up], [Wait(0, 0)], BatchReply([Outcome(b"x")], 1001, 0, 2048), F)
+    assert len(ledger.rows) == 1
+
+
+def test_what_could_not_be_settled_while_it_runs_is_settled_when_it_ends(meter, ledger):
+    given_up = stage(1, Tally())
+    ledger.is_full = True
+    with pytest.raises(LedgerUnavailable):
+        meter.settle_so_far(given_up, Wait(0, 0), 70, 1024, F)
+    ledger.is_full = False
+    meter.settle([given_up], [Wait(0, 0)], BatchReply([Outcome(b"x")], 1001, 0, 2048), F)
+    assert [row.compute_us for row in ledger.rows] == [1001]

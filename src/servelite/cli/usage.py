@@ -82,7 +82,8 @@ def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
         return
     summed = {name: sum(group[name] for group in groups) for name in ("calls", "failed", "compute_us", "cpu_us", "billed_us")}
     total = {by: "total", **summed, "cost_micro": sum(group["cost_micro"] for group in groups)}
-    print_table([by, *NUMBERS], [_row(group, by, tariff) for group in [*groups, total]], NUMBERS)
+    shown = groups if by == "stage" else [*groups, total]  # a stage that is a pipeline holds others: their sum would count twice
+    print_table([by, *NUMBERS], [_row(group, by, tariff) for group in shown], NUMBERS)
 
 
 def _row(group: dict[str, Any], by: str, tariff: Tariff) -> list[str]:

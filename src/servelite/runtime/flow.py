@@ -102,14 +102,18 @@ class Flow:
     async def _within_its_time(self, node: Node, given: Payload, path: Path) -> Payload:
         if node.timeout_s is None:
             return await self._run(node, given, path)
+        limit = Limit(node.timeout_s)
         try:
-            async with asyncio.timeout(node.timeout_s):
-                return await self._run(node, given, path)
-        except TimeoutError:
-            if node is self.node:
-                told = f"{self.function.name} ran past its limit of {node.timeout_s:g} s and was stopped."
-                raise TimedOut(f"{told} Send less, or give it more: stage(…, timeout_s=…).") from None
-            raise _placed(TimedOut(f"It took longer than the {node.timeout_s:g} s that its pipeline gives it."), node, path) from None
+            return await self._run(node, given, path)
+        except asyncio.CancelledError:
+            if not limit.is_over:
+                raise
+        finally:
+            limit.end()
+        if node is self.node:
+            told = f"{self.function.name} ran past its limit of {node.timeout_s:g} s and was stopped."
+            raise TimedOut(f"{told} Send less, or give it more: stage(…, timeout_s=…).")
+        raise _placed(TimedOut(f"It took longer than the {node.timeout_s:g} s that its pipeline gives it."), node, path)
 
     async def _run(self, node: Node, given: Payload, path: Path) -> Payload:
         match node:
@@ -151,6 +155,29 @@ class Flow:
     async def _route(self, node: Route, given: Payload, path: Path) -> Payload:
         chosen = json.loads(in_json(await self.run(node.chooser, given, path)))  # one of the branches: so it is annotated
         return await self.run(dict(node.branches)[chosen], given, Path((*path.branches, chosen), path.items))
+
+
+class Limit:
+    """A time limit for the task that makes it, s: beyond it the task is cancelled. As `asyncio.timeout`, for a fifth of its time."""
+
+    __slots__ = ("_cancels", "_task", "_timer", "is_over")
+
+    def __init__(self, timeout_s: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancels = task, task.cancelling()
+        self._timer = task.get_loop().call_later(timeout_s, self._run_out)
+        self.is_over = False
+
+    def _run_out(self) -> None:
+        self.is_over = True
+        self._task.cancel()
+
+    def end(self) -> None:
+        """Lift the limit; CancelledError where somebody else has cancelled the task too."""
+        self._timer.cancel()
+        if self.is_over and self._task.uncancel() > self._cancels:
+            raise asyncio.CancelledError
 
 
 async def all_or_none(runs: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

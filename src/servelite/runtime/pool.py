@@ -105,7 +105,7 @@ class Pool:
         """Have a call wait for a worker; ServiceError where there can't be one."""
         if self._is_stopped:
             raise not_run(self.name)
-        if self.workers.is_hopeless and call.parent:  # other calls were told when they were to be let in
+        if call.parent and self.workers.is_hopeless:  # other calls were told when they were to be let in
             raise no_worker(self.name)
         now_us = self.now_us()
         until_us = now_us + self._patience_us(call.patience_s) if self._dispatcher.fed or call.patience_s else FOREVER

@@ -90,7 +90,7 @@ def _writable(kept: Kept) -> list[str | int]:
     return [base64.b64encode(field).decode() if isinstance(field, bytes) else field for field in kept]
 
 
-_write_json = json.JSONEncoder(separators=(",", ":")).encode
+_write_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode  # rows are flat
 
 
 @dataclass(frozen=True, slots=True)
