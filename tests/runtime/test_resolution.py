@@ -7,7 +7,7 @@ import pytest
 
 from servelite.core.errors import DefinitionError, FunctionNotFound, NoWorker
 from servelite.core.stages import each, parallel, sequence, stage, value
-from tests.runtime.fakes import Workshop, settle, until
+from tests.runtime.fakes import Workshop, advance_timers, settle, until
 from tests.runtime.pipes import Pipes
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +234,42 @@ async def test_the_end_cancels_what_still_starts(make_pipes):
 
 def workshops(pipes: Pipes) -> list[Workshop]:
     return list(pipes.workshops.values())
+
+
+async def test_a_function_that_is_put_beside_its_pipeline_later_is_served_then(make_pipes):
+    pipes = make_pipes({"p": LETTERS, "words": words}, GLUE)
+    await pipes.engine.start(is_lenient=True)
+    assert "names the function 'count', which is not here" in await told(pipes, "p")
+    pipes.beside = {"count": count}
+    advance_timers(1)
+    await until(lambda: pipes.engine.unready() == {})
+    assert await pipes.ask("p", "one two") == 6
+
+
+async def test_callers_that_come_while_a_pipeline_ceases_to_fit_are_told_as_others(start_pipes):
+    pipes = await start_pipes({"p": LETTERS, "outer": each("p"), "words": words, "count": count}, GLUE)
+    read = asyncio.Event()
+
+    async def body() -> bytes:
+        await read.wait()
+        return b'["one"]'
+
+    call = pipes.new_call("outer", None)
+    task = asyncio.create_task(pipes.engine.call(call, body))
+    await settle()
+    await pipes.save("words", numbers)
+    read.set()
+    with pytest.raises(NoWorker, match="an item of words does not fit count"):
+        await task
+
+
+async def test_a_call_whose_pipeline_within_ceases_to_fit_is_told_so_by_its_stage(start_pipes):
+    pipes = await start_pipes({"p": LETTERS, "outer": sequence("words", each("p")), "words": words, "count": count}, GLUE)
+    pipes.workshops["words"].door.clear()
+    task = pipes.send("outer", "one two")
+    await until(lambda: bool(pipes.workshops["words"].batches))
+    await pipes.save("count", most)
+    pipes.workshops["words"].door.set()
+    answer = await task
+    assert (answer.error.status, answer.error.stage) == (503, "p[0]")
+    pipes.check_sums()

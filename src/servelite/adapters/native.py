@@ -55,6 +55,7 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
     if answer.is_repeated:
         headers.append((b"idempotent-replayed", b"true"))
     if answer.error:
+        headers += _retry_after(answer.error)  # a pipeline's, whose first stages have run
         await respond(send, answer.error.status, MEDIA_TYPE, problem(answer.error, call.id), headers)
     else:
         await respond(send, 200, answer.media_type, answer.body, headers)
@@ -62,12 +63,14 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
 
 async def refuse(error: ServeliteError, request_id: str, send: Send) -> None:
     """Answer a request that ran nothing."""
-    headers = [(b"x-request-id", request_id.encode())]
+    headers = [(b"x-request-id", request_id.encode()), *_retry_after(error)]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(error.retry_after_s).encode()))
     await respond(send, error.status, MEDIA_TYPE, problem(error, request_id), headers)
+
+
+def _retry_after(error: ServeliteError) -> Headers:
+    return [] if error.retry_after_s is None else [(b"retry-after", str(error.retry_after_s).encode())]
 
 
 async def respond(send: Send, status: int, media_type: str, body: bytes, headers: Headers) -> None:

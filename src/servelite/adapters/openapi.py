@@ -17,6 +17,7 @@ PROBLEM: dict[str, Any] = {
         "detail": {"type": "string", "description": "what happened, the value, the rule and the cure"},
         "code": {"type": "string", "enum": sorted({kind.code for kind in all_errors() if kind.code != "definition_error"})},
         "request_id": {"type": "string"},
+        "stage": {"type": "string", "description": "where in a pipeline it happened"},
         "errors": {
             "type": "array",
             "items": {

@@ -52,10 +52,8 @@ def _describe(engine: Engine, name: str, loaded: Loaded) -> None:
         loaded.broken[name] = workers.error or NoWorker(f"{name} could not be loaded.")
         return
     loaded.known[name] = workers.description
-    try:
-        if workers.description.pipeline:
-            loaded.known[name] = engine.resolution.find(name).description
-    except DefinitionError as error:
-        loaded.broken[name] = error
-    except NoWorker:  # a stage of it is broken, which is told
-        return
+    if name in (misfits := engine.resolution.misfits()):
+        loaded.broken[name] = misfits[name]
+    else:
+        with contextlib.suppress(NoWorker):  # a stage of it is broken, which is told
+            loaded.known[name] = engine.describe(name)

@@ -162,12 +162,8 @@ class Engine:
             NoWorker: it could not be loaded yet, or it is a pipeline whose stages do not fit.
         """
         pool = self._find(name)
-        if pool.description.pipeline is None:
-            return pool.description
-        try:
-            return self.resolution.find(name).description
-        except DefinitionError as error:
-            raise NoWorker(error.detail) from error
+        description = pool.description
+        return description if description.pipeline is None else self.resolution.find(name).description
 
     def described(self) -> list[Description]:
         """Return what may be known of each function that could be loaded, by name."""

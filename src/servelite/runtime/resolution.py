@@ -1,7 +1,6 @@
 """What each pipeline is by the functions that are served now: what it takes and gives; found anew when one of them has changed."""
 
 from collections.abc import Iterator, Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 
 from servelite.core.contracts import Resolver, unknown
@@ -53,28 +52,20 @@ class Resolution:
 
     def misfits(self) -> dict[str, DefinitionError]:
         """Return what is wrong with pipelines, by name, as far as their stages are known."""
-        found = {}
-        for name in filter(self.is_pipeline, self._pools):
-            try:
-                self.find(name)
-            except DefinitionError as error:
-                found[name] = error
-            except NoWorker:  # a stage still starts, or its error is told
-                continue
-        return found
+        found = {name: self._found(name) for name in filter(self.is_pipeline, self._pools)}
+        return {name: error for name, error in found.items() if isinstance(error, DefinitionError)}
 
     def find(self, name: str) -> Resolved:
-        """Return what a pipeline is.
+        """Return what a pipeline is; NoWorker where its stages do not fit together, or are not all known yet."""
+        found = self._found(name)
+        if isinstance(found, ServeliteError):
+            raise NoWorker(found.detail) from found
+        return found
 
-        Raises:
-            DefinitionError: its stages do not fit together, or it names what is not served.
-            NoWorker: a stage is not known yet.
-        """
+    def _found(self, name: str) -> Resolved | ServeliteError:
         known = self._known.get(name)
         if known is None or self._is_outdated(known):
             known = self._known[name] = self._look(name)
-        if isinstance(known.found, ServeliteError):
-            raise copy(known.found)  # a raised one grows a traceback
         return known.found
 
     def _is_outdated(self, known: _Known) -> bool:

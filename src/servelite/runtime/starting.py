@@ -27,6 +27,7 @@ class Starting:
         self._find_stage = find_stage
         self._starts: dict[Pool, asyncio.Task[ServeliteError | None]] = {}
         self._looked_at: dict[str, Description | None] = {}
+        self._incomplete: set[str] = set()
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
         self._is_waited_for = True
 
@@ -48,11 +49,11 @@ class Starting:
         await asyncio.gather(*self.look())
 
     def look(self) -> list[asyncio.Task[ServeliteError | None]]:
-        """Look at the functions that have become others, and begin to start those that they name."""
+        """Look at the functions that have become others, and at those that name what was not there; begin to start what is."""
         begun = []
         for name, pool in list(self._pools.items()):
             description = pool.workers.description
-            if description is not self._looked_at.get(name):
+            if description is not self._looked_at.get(name) or name in self._incomplete:
                 self._looked_at[name] = description
                 begun += self._begin(self._add_stages(name))
         return begun
@@ -94,9 +95,8 @@ class Starting:
 
     def _add_stages(self, pipeline: str) -> list[Pool]:
         """Take in the functions that a pipeline names and that stand beside it; return what is new."""
-        added = {}
-        for name in self._resolution.stages(pipeline):
-            if name not in self._pools and (pool := self._find_stage(name, pipeline)):
-                added[name] = pool
+        missing = [name for name in self._resolution.stages(pipeline) if name not in self._pools]
+        added = {name: pool for name in missing if (pool := self._find_stage(name, pipeline))}
         self._pools.update(added)
+        (self._incomplete.add if len(added) < len(missing) else self._incomplete.discard)(pipeline)
         return list(added.values())
