@@ -11,7 +11,7 @@ from servelite.core.call import Call, Tally
 from servelite.core.contracts import title
 from servelite.core.errors import Overloaded, ServeliteError, TimedOut
 from servelite.core.function import JSON, Description
-from servelite.core.pipeline import Each, Node, Parallel, Retry, Route, Value
+from servelite.core.pipeline import Each, FunctionStage, Glue, Node, Parallel, Retry, Route, Value
 from servelite.core.pipeline import Sequence as Chain
 from servelite.runtime.payloads import Payload, in_json, items_of, list_of, object_of
 from servelite.runtime.waiting import Waiting
@@ -34,7 +34,7 @@ class Path(NamedTuple):
 
 ROOT = Path()
 
-Ask = Callable[["Flow", Node, Payload, Path], Awaitable[Payload]]
+Ask = Callable[["Flow", FunctionStage | Glue, Payload, Path], Awaitable[Payload]]
 """Makes the call of a stage, and returns its output, or raises its error."""
 
 
@@ -117,6 +117,8 @@ class Flow:
 
     async def _run(self, node: Node, given: Payload, path: Path) -> Payload:
         match node:
+            case FunctionStage() | Glue():
+                return await self._stage(node, given, path)
             case Chain():
                 for stage in node.stages:
                     given = await self.run(stage, given, path)
@@ -129,6 +131,9 @@ class Flow:
                 return await self._route(node, given, path)
             case Value():
                 return Payload(json.dumps(node.output, ensure_ascii=False, separators=(",", ":")).encode(), JSON)
+        raise AssertionError(f"{node} is of no kind")
+
+    async def _stage(self, node: FunctionStage | Glue, given: Payload, path: Path) -> Payload:
         try:
             return await self.ask(self, node, given, path)
         except ServeliteError as error:

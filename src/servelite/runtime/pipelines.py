@@ -7,7 +7,7 @@ from contextlib import suppress
 from servelite.core.call import Answer, Call, Outcome
 from servelite.core.errors import Cancelled, LedgerUnavailable, NoWorker, ServeliteError, wire_code
 from servelite.core.function import Contract, Description
-from servelite.core.pipeline import FunctionStage, Glue, Node
+from servelite.core.pipeline import FunctionStage, Glue
 from servelite.runtime.admission import refusal
 from servelite.runtime.flow import Flow, Path
 from servelite.runtime.metering import Meter
@@ -71,19 +71,29 @@ class Pipelines:
             raise self._counted(flow.call, outcome.error)
         return self._settle(flow, outcome)
 
-    async def _ask(self, flow: Flow, node: Node, given: Payload, path: Path) -> Payload:
+    async def _ask(self, flow: Flow, node: FunctionStage | Glue, given: Payload, path: Path) -> Payload:
         """Make the call of a stage."""
         call = flow.call
-        assert isinstance(node, (FunctionStage, Glue))
         name, part = (node.name, "") if isinstance(node, FunctionStage) else (call.function, node.name)
         pool = self._pools[name]
         function = self._contract(pool, part)
-        body, media, _ = given = as_media(given, function.takes)
+        if given.media_type not in function.takes:
+            given = as_media(given, function.takes)
         stage = f"{call.function}/{path.to(node.name)}"
-        asked = Call(self._new_id(), name, media, body, call.account, key_id=call.key_id, part=part, parent=call.id, stage=stage)
+        asked = Call(
+            self._new_id(), name, given.media_type, given.body, call.account, key_id=call.key_id, part=part, parent=call.id, stage=stage
+        )
         asked.patience_s, asked.tally = flow.patience_s, flow.tally
-        is_pipeline = isinstance(function, Description) and function.pipeline is not None
-        answer = await (self._answer_within(flow, asked, given) if is_pipeline else _answer(flow, asked, pool))
+        if isinstance(function, Description) and function.pipeline is not None:
+            answer = await self._answer_within(flow, asked, given)
+        else:
+            waiting = pool.submit(asked)
+            try:
+                answer = await waiting.answer
+            except asyncio.CancelledError:
+                if waiting.answer.cancelled() and pool.give_up(waiting):
+                    flow.runs_on.append(waiting)
+                raise
         if answer.error is not None:
             raise answer.error
         return Payload(answer.body, function.gives)
@@ -144,17 +154,6 @@ class Pipelines:
     def _counted(self, call: Call, error: ServeliteError) -> ServeliteError:
         self._pools[call.function].statistics.calls[wire_code(error)] += 1
         return error
-
-
-async def _answer(flow: Flow, call: Call, pool: Pool) -> Answer:
-    """Answer the call of a stage."""
-    waiting = pool.submit(call)
-    try:
-        return await waiting.answer
-    except asyncio.CancelledError:
-        if waiting.answer.cancelled() and pool.give_up(waiting):
-            flow.runs_on.append(waiting)
-        raise
 
 
 def _overs(flow: Flow) -> Iterator[asyncio.Future[None]]:
