@@ -1,28 +1,19 @@
 """A month's bill, as `servelite usage --json` and `GET /usage` tell it."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from servelite.core.bill import bill, month_at, read_month, span_us
+from servelite.core.bill import bill, read_month
+from servelite.core.month import CalendarMonth
 from servelite.core.ports import Usage
 from servelite.core.tariff import Tariff
 
 S = 1_000_000
 
 
-@pytest.mark.parametrize(
-    ("said", "begins", "ends"),
-    [
-        ("2026-11", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
-        ("2026-12", datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
-        ("2028-02", datetime(2028, 2, 1, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC)),
-        ("9998-12", datetime(9998, 12, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)),
-    ],
-)
-def test_a_month_is_a_span_of_whole_days(said: str, begins: datetime, ends: datetime) -> None:
-    assert read_month(said) == begins
-    assert span_us(begins) == (int(begins.timestamp()) * S, int(ends.timestamp()) * S)
+@pytest.mark.parametrize(("said", "month"), [("2026-11", CalendarMonth(2026, 11)), ("9998-12", CalendarMonth(9998, 12))])
+def test_a_month_is_read_as_it_is_written(said: str, month: CalendarMonth) -> None:
+    assert read_month(said) == month
+    assert f"{month}" == said
 
 
 @pytest.mark.parametrize(
@@ -33,14 +24,9 @@ def test_what_is_no_month_is_refused_with_an_example(said: str) -> None:
         read_month(said)
 
 
-@pytest.mark.parametrize("moment", [datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, 23, 59, 59, 999_999, tzinfo=UTC)], ids=str)
-def test_a_time_is_in_its_month(moment: datetime) -> None:
-    assert month_at(moment.timestamp()) == datetime(2026, 11, 1, tzinfo=UTC)
-
-
 def test_a_bill_has_what_groups_cost_and_what_accounts_have_free_and_to_pay() -> None:
     used = Usage("acme", 3, 1, 200 * S, 190 * S, 200 * S, cost_pico=20_000 * S, billed_calls=2, mib_us=200 * S * 1024)
-    assert bill(datetime(2026, 11, 1, tzinfo=UTC), "account", [used], [used], Tariff(free_s=150)) == {
+    assert bill(CalendarMonth(2026, 11), "account", [used], [used], Tariff(free_s=150)) == {
         "month": "2026-11",
         "usage": [
             {

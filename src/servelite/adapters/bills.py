@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from servelite.core.accounts import ACCOUNT_NAME, ApiKey
-from servelite.core.bill import bill, month_at, read_month, span_us
+from servelite.core.bill import bill, read_month
 from servelite.core.errors import Forbidden, InvalidInput, LedgerUnavailable
+from servelite.core.month import CalendarMonth
 from servelite.core.ports import BY
+from servelite.core.tariff import MICRO
 from servelite.runtime.engine import Engine
 
 logger = logging.getLogger("servelite.http")
@@ -25,15 +27,18 @@ async def read_bill(engine: Engine, key: ApiKey | None, asked: Mapping[str, str]
         LedgerUnavailable: the ledger can't be read.
     """
     by = _checked(asked)
-    first = _month(asked["month"]) if "month" in asked else month_at(engine.now_s())
+    month = _month(asked["month"]) if "month" in asked else CalendarMonth.of(int(engine.now_s() * MICRO))
+    span_us = month.begins_us, month.ends_us
     account = _whose(key, asked.get("account"))
     try:
-        groups = await engine.usage(by, span_us(first), account)
-        accounts = groups if by == "account" else await engine.usage("account", span_us(first), account)
+        groups = await engine.usage(by, span_us, account)
+        accounts = groups if by == "account" else await engine.usage("account", span_us, account)
     except LedgerUnavailable as error:  # its own words name a file, or a server
         logger.error("usage can't be read: %s", error.detail)
         raise LedgerUnavailable("The ledger can't be read at the moment; the server's log says why. Try again later.") from error
-    return bill(first, by, groups, accounts, engine.accounts.quotas.tariff)
+    if by == "day":
+        groups.sort(key=attrgetter("group"))
+    return bill(month, by, groups, accounts, engine.accounts.quotas.tariff)
 
 
 def _whose(key: ApiKey | None, account: str | None) -> str | None:
@@ -58,7 +63,7 @@ def _checked(asked: Mapping[str, str]) -> str:
     return by
 
 
-def _month(said: str) -> datetime:
+def _month(said: str) -> CalendarMonth:
     try:
         return read_month(said)
     except ValueError as error:

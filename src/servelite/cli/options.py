@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,10 @@ class Month(click.ParamType[datetime, Any]):
         """Return the month's first moment."""
         if isinstance(value, datetime):
             return value
-        from servelite.core.bill import read_month
-
-        try:
-            return read_month(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        match = re.fullmatch(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])", value)
+        if not match or match[1] == "9999":
+            self.fail(f"'{value}' is not a month. Write for example 2026-11.", param, ctx)
+        return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
 
 
 def ledger_option(default: str) -> Callable[[Any], Any]:

@@ -12,9 +12,8 @@ import click
 from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage
 from servelite.cli.options import Month, config_option, ledger_option
 from servelite.cli.output import print_table
-from servelite.core.bill import bill, free, priced, span_us
 from servelite.core.ports import BY, Usage
-from servelite.core.tariff import MICRO, Tariff, money
+from servelite.core.tariff import MICRO, Tariff, money, rounded_micro
 
 NUMBERS = ("calls", "failed", "compute s", "cpu s", "billed s", "cost")
 
@@ -35,14 +34,14 @@ def usage_command(month: datetime | None, by: str, form: str | None, ledger: str
       servelite usage --month 2026-11 --by day --csv
     """
     since = month or datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    span = span_us(since)
+    span = _micros(since), _micros(_next_month(since))
     tariff = read_settings_file(config).tariff
-    used = read_usage(ledger, by, *span)
-    groups = [priced(one, by, tariff) for one in used]
+    groups = [_priced(one, by, tariff) for one in read_usage(ledger, by, *span)]
     if form == "json":
-        click.echo(json.dumps(bill(since, by, used, read_usage(ledger, "account", *span), tariff), indent=2))
+        accounts = [_free(one, tariff) for one in read_usage(ledger, "account", *span)]
+        click.echo(json.dumps({"month": f"{since:%Y-%m}", "usage": groups, "accounts": accounts}, indent=2))
     elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, list(priced(Usage("", 0, 0, 0, 0, 0), by, tariff)), lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, list(_priced(Usage("", 0, 0, 0, 0, 0), by, tariff)), lineterminator="\n")
         writer.writeheader()
         writer.writerows(groups)
     else:
@@ -50,9 +49,32 @@ def usage_command(month: datetime | None, by: str, form: str | None, ledger: str
             click.echo(f"No calls in the ledger {ledger} in {since:%Y-%m}. It belongs to the folder in which the server was started.")
         _print(groups, by, tariff)
         for one in read_usage(ledger, "account", *span):
-            account = free(one, tariff)
-            left = f"{account['free_left_us'] / MICRO:,.3f} of {tariff.free_s:,} free seconds left"
-            click.echo(f"\nAccount {one.group} in {since:%B %Y}: {left}, to pay {money(account['payable_micro'], tariff.currency)}.")
+            free = _free(one, tariff)
+            left = f"{free['free_left_us'] / MICRO:,.3f} of {tariff.free_s:,} free seconds left"
+            click.echo(f"\nAccount {one.group} in {since:%B %Y}: {left}, to pay {money(free['payable_micro'], tariff.currency)}.")
+
+
+def _priced(usage: Usage, by: str, tariff: Tariff) -> dict[str, Any]:
+    return {
+        by: usage.group,
+        "calls": usage.calls,
+        "failed": usage.failed,
+        "compute_us": usage.compute_us,
+        "cpu_us": usage.cpu_us,
+        "billed_us": usage.billed_us,
+        "cost_micro": rounded_micro(usage.cost_pico),
+        "currency": tariff.currency,
+    }
+
+
+def _free(usage: Usage, tariff: Tariff) -> dict[str, Any]:
+    return {
+        "account": usage.group,
+        "billed_us": usage.billed_us,
+        "free_left_us": tariff.free_left_us(tariff.units(usage.billed_us, usage.mib_us)),
+        "payable_micro": rounded_micro(tariff.payable_pico(tariff.units(usage.billed_us, usage.mib_us), usage.billed_calls)),
+        "currency": tariff.currency,
+    }
 
 
 def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
@@ -66,3 +88,11 @@ def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
 def _row(group: dict[str, Any], by: str, tariff: Tariff) -> list[str]:
     times = [f"{group[name] / MICRO:,.6f}" for name in ("compute_us", "cpu_us", "billed_us")]
     return [group[by], f"{group['calls']:,}", f"{group['failed']:,}", *times, money(group["cost_micro"], tariff.currency)]
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp()) * MICRO
+
+
+def _next_month(first: datetime) -> datetime:
+    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)

@@ -1,37 +1,26 @@
-"""A month's bill: which days it covers, what groups of calls used and cost, and what accounts have free and to pay."""
+"""A month's bill, as programs read it: what groups of calls used and cost, and what accounts have free and to pay."""
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from servelite.core.month import CalendarMonth
 from servelite.core.ports import Usage
-from servelite.core.tariff import MICRO, Tariff, rounded_micro
+from servelite.core.tariff import Tariff, rounded_micro
 
 
-def read_month(said: str) -> datetime:
-    """Return the first moment (UTC) of a month as 2026-11; ValueError, with the cure, for anything else."""
+def read_month(said: str) -> CalendarMonth:
+    """Read a month as 2026-11; ValueError, with the cure, for anything else."""
     found = re.fullmatch("([1-9][0-9]{3})-(0[1-9]|1[0-2])", said)
     if not found or found[1] == "9999":
         raise ValueError(f"'{said[:50]}' is not a month. Write for example 2026-11.")
-    return datetime(int(found[1]), int(found[2]), 1, tzinfo=UTC)
+    return CalendarMonth(int(found[1]), int(found[2]))
 
 
-def month_at(now_s: float) -> datetime:
-    """Return the first moment (UTC) of the month of a time."""
-    return datetime.fromtimestamp(now_s, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def span_us(first: datetime) -> tuple[int, int]:
-    """Return where a month begins and where the next one does, µs since 1970."""
-    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    return int(first.timestamp()) * MICRO, int(following.timestamp()) * MICRO
-
-
-def bill(first: datetime, by: str, groups: Sequence[Usage], accounts: Sequence[Usage], tariff: Tariff) -> dict[str, Any]:
+def bill(month: CalendarMonth, by: str, groups: Sequence[Usage], accounts: Sequence[Usage], tariff: Tariff) -> dict[str, Any]:
     """Put a month's sums together, for programs."""
     return {
-        "month": f"{first:%Y-%m}",
+        "month": f"{month}",
         "usage": [priced(one, by, tariff) for one in groups],
         "accounts": [free(one, tariff) for one in accounts],
     }
