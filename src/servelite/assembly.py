@@ -8,10 +8,11 @@ import secrets
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import AccountBook, Ledger, Usage, Worker
 from servelite.core.settings import Settings, read_settings
@@ -19,19 +20,21 @@ from servelite.runtime.accounts import Accounts
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter
 from servelite.runtime.folders import find_function, find_functions
+from servelite.runtime.keyring import hash_of
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.quotas import Quotas
+from servelite.stores import keys as key_table
 from servelite.stores.address import address
+from servelite.stores.database import Database
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
 
 SETTINGS_FILE = "servelite.toml"
 
 KEY_VARIABLE = "SERVELITE_KEY"
-
-MAKE_A_KEY = f"Make one: export {KEY_VARIABLE}=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
+"""Where `servelite call --url` finds the key that it shows."""
 
 
 def gateway_engine(
@@ -104,20 +107,61 @@ def read_settings_file(path: Path | None = None) -> Settings:
     return read_settings(said, str(file))
 
 
-def shared_key() -> str | None:
-    """Return the key that calls show, from the environment; None where there is none, DefinitionError where it is weak."""
+def own_key() -> str | None:
+    """Return the key that a client shows, from the environment; None where there is none, DefinitionError where it can't be one."""
     key = os.environ.get(KEY_VARIABLE)
-    if key and not re.fullmatch("[!-~]{32,}", key):
-        raise DefinitionError(f"{KEY_VARIABLE} is not 32 or more letters, digits and signs. {MAKE_A_KEY}")
+    if key and not re.fullmatch("[!-~]{1,1000}", key):
+        raise DefinitionError(
+            f"{KEY_VARIABLE} holds no key: it has spaces, or signs that no key has. Put in what servelite keys create printed."
+        )
     return key or None
 
 
-def required_key() -> str:
-    """Return the key that calls show; DefinitionError where there is none."""
-    key = shared_key()
-    if key is None:
-        raise DefinitionError(f"--require-key takes the key from {KEY_VARIABLE}, which is not set. {MAKE_A_KEY}")
-    return key
+def create_key(
+    ledger: str, account: str, name: str, functions: Sequence[str], expires_us: int | None, *, is_admin: bool
+) -> tuple[ApiKey, str]:
+    """Make a key, and keep its hash in a ledger; return what is kept, and the key itself, which nobody can tell again.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    key_id = secrets.token_hex(8)
+    shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
+    key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
+    with _open_database(ledger) as db:
+        key_table.add_key(db, key)
+    return key, shown
+
+
+def read_keys(ledger: str) -> list[ApiKey]:
+    """Return the keys of a ledger, oldest first, expired and revoked ones among them; none where it does not exist yet.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be read.
+    """
+    if ledger != "none" and not address(ledger).exists():
+        return []
+    with _open_database(ledger) as db:
+        return key_table.all_keys(db)
+
+
+def revoke_key(ledger: str, key_id: str) -> ApiKey:
+    """Make a key worth nothing from now on, and return it as it was before.
+
+    Raises:
+        DefinitionError: there is no such key.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    known = {key.id: key for key in read_keys(ledger)}
+    if key_id not in known:
+        raise DefinitionError(
+            f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
+        )
+    with _open_database(ledger) as db:
+        key_table.revoke_key(db, key_id, time.time_ns() // 1000)
+    return known[key_id]
 
 
 def cores() -> int:
@@ -165,6 +209,14 @@ def _engine(
     machine.memory.tenants = [pool.workers for pool in pools.values()]
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
     return Engine(pools, book, accounts, machine.memory, now_s=time.time, random_bits=random_bits, max_body_bytes=max_body_bytes)
+
+
+@contextlib.contextmanager
+def _open_database(ledger: str) -> Iterator[Database]:
+    if ledger == "none":
+        raise DefinitionError("Keys stand in the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
+    with contextlib.closing(address(ledger).open()) as db:
+        yield db
 
 
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from servelite.cli.main import COMMANDS, cli
+from servelite.core.accounts import Allowance
 from servelite.core.errors import ServeliteError, all_errors
 from servelite.core.function import Limits
 from servelite.tools.torture.trials import TRIALS
@@ -137,6 +138,8 @@ def test_the_command_is_documented(name: str) -> None:
 def _options() -> list[tuple[str, str]]:
     with click.Context(cli) as context:
         made = {name: cli.get_command(context, name) for name in COMMANDS}
+    groups = {name: one for name, one in made.items() if isinstance(one, click.Group)}
+    made |= {f"{name} {part}": one for name, group in groups.items() for part, one in group.commands.items()}
     return [(name, option) for name, one in made.items() if one for p in one.params if isinstance(p, click.Option) for option in p.opts]
 
 
@@ -167,7 +170,13 @@ def test_the_limit_is_documented_with_its_default(limit: "dataclasses.Field[obje
     assert f"| `{limit.name}` | {default} |" in EVERYTHING
 
 
-@pytest.mark.parametrize("path", ["/functions/{name}", "/functions", "/openapi.json", "/", "/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("what", dataclasses.fields(Allowance), ids=lambda field: field.name)
+def test_what_an_account_may_use_is_documented(what: "dataclasses.Field[object]") -> None:
+    assert re.search(rf"^\| `{what.name}` \|", TEXTS["accounts.md"], re.MULTILINE)
+    assert any(line.startswith(f"{what.name} = ") for line in TEXTS["accounts.md"].splitlines())
+
+
+@pytest.mark.parametrize("path", ["/functions/{name}", "/functions", "/openapi.json", "/", "/livez", "/readyz", "/metrics", "/usage"])
 def test_the_path_is_documented(path: str) -> None:
     assert re.search(rf"`(GET|POST) {re.escape(path)}`", EVERYTHING)
 

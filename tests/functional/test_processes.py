@@ -30,7 +30,7 @@ def sentiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         server.wait_ready()
         assert server.call("sentiment", {"text": "great film"}).status == 200
-        for path in ("/", "/functions", "/functions/sentiment", "/openapi.json", "/livez", "/readyz", "/metrics"):
+        for path in ("/", "/functions", "/functions/sentiment", "/openapi.json", "/livez", "/readyz", "/metrics", "/usage"):
             assert server.get(path).status == 200
         yield server
     finally:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, inline_engine, shared_key
+from servelite.assembly import DEFAULT_LEDGER, inline_engine, own_key
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
@@ -115,8 +115,8 @@ def _first_example(function: Description) -> bytes:
 
 def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
     connection: http.client.HTTPConnection | None = None
-    shared = shared_key()
-    key = {"Authorization": f"Bearer {shared}"} if shared else {}
+    own = own_key()
+    key = {"Authorization": f"Bearer {own}"} if own else {}
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

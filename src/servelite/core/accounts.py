@@ -1,10 +1,14 @@
 """Accounts: who pays for calls, the keys they call with, and what they may use."""
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 LOCAL = "local"
 """The account of calls that are made without a key."""
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+"""What an account may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,13 @@ class ApiKey:
         """Tell whether it is neither revoked nor expired."""
         return self.revoked_us is None and (self.expires_us is None or now_us < self.expires_us)
 
+    def state(self, now_us: int) -> str:
+        """Say in a word whether it is worth something: valid, expired or revoked."""
+        return "valid" if self.is_valid(now_us) else "expired" if self.revoked_us is None else "revoked"
+
     def may_call(self, function: str) -> bool:
         """Tell whether a function is among those that it may call."""
-        return any(fnmatchcase(function, pattern) for pattern in self.functions)
+        return function in self.functions or any(fnmatchcase(function, pattern) for pattern in self.functions)
 
 
 @dataclass(frozen=True, slots=True)

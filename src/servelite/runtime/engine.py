@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
@@ -16,7 +16,7 @@ from servelite.core.errors import (
     UnsupportedMediaType,
 )
 from servelite.core.function import Description
-from servelite.core.ports import Ledger
+from servelite.core.ports import Ledger, Usage
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.machine import Memory
 from servelite.runtime.pool import Pool
@@ -61,7 +61,7 @@ class Engine:
         self._ledger = ledger
         self._memory = memory
         self._watch: asyncio.Task[None] | None = None
-        self._now_s = now_s
+        self.now_s = now_s
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
@@ -69,6 +69,7 @@ class Engine:
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
+        self._usage_turn = asyncio.Lock()
 
     async def start(self, *, is_lenient: bool = False) -> None:
         """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
@@ -174,7 +175,7 @@ class Engine:
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
-        return call_id(int(self._now_s() * 1000), self._random_bits(80))
+        return call_id(int(self.now_s() * 1000), self._random_bits(80))
 
     def describe(self, name: str) -> Description:
         """Return what may be known of a function; FunctionNotFound where there is none."""
@@ -184,6 +185,15 @@ class Engine:
         """Return what may be known of each function that could be loaded, by name."""
         known = [pool.workers.description for pool in self.pools.values()]
         return sorted(filter(None, known), key=lambda one: one.name)
+
+    async def usage(self, by: str, span_us: tuple[int, int], account: str | None = None) -> list[Usage]:
+        """Sum calls as `Ledger.usage` does, one asker after the other, in a thread: calls do not wait for it.
+
+        Raises:
+            LedgerUnavailable: the ledger can't be read.
+        """
+        async with self._usage_turn:
+            return await asyncio.to_thread(self._ledger.usage, by, *span_us, account)
 
     def unready(self) -> dict[str, ServeliteError | None]:
         """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
@@ -238,8 +248,13 @@ class Engine:
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)
         if pool is None:
-            raise FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(self.pools))}.")
+            raise no_function(name, self.pools)
         return pool
+
+
+def no_function(name: str, functions: Iterable[str]) -> FunctionNotFound:
+    """Return the error for a name that no function has; it names those that there are."""
+    return FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(functions)) or 'none'}.")
 
 
 def too_large(limit: int) -> PayloadTooLarge:
