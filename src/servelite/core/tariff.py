@@ -62,10 +62,6 @@ class Tariff:
         call_parts = calls * self.call_price_micro * MICRO
         return (2 * time_parts + time_whole) // (2 * time_whole) + (2 * call_parts + self.per_calls) // (2 * self.per_calls)
 
-    def free_pico(self, units: int, calls: int) -> int:
-        """Return what of an account's month's cost is taken off because it is free."""
-        return self.cost_pico(min(units, self.free_units), min(calls, self.free_calls))
-
     def payable_pico(self, units: int, calls: int) -> int:
         """Price what an account used in a month beyond what is free."""
         return self.cost_pico(max(0, units - self.free_units), max(0, calls - self.free_calls))
@@ -93,8 +89,8 @@ def rounded_micro(pico: int) -> int:
     return (pico + MICRO // 2) // MICRO
 
 
-def money(micro: int, currency: str = "USD") -> str:
-    """Write an amount for people, to the last millionth where it is small: `0.0143 USD`."""
+def money(micro: int, currency: str = "USD", decimals: int = 2) -> str:
+    """Write an amount for people, to the last millionth where it is small, with so many decimals at least: `0.0143 USD`."""
     whole, part = divmod(micro, MICRO)
-    digits = f"{part:06d}".rstrip("0").ljust(2, "0")
-    return f"{whole}.{digits} {currency}"
+    digits = f"{part:06d}".rstrip("0")
+    return f"{whole}.{digits.ljust(decimals, '0')} {currency}"
