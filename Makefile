@@ -8,7 +8,7 @@ SENTIMENT := functions/sentiment
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test test-slow test-registry check format lock train parity figures
+.PHONY: help run install test test-slow test-registry mutation check format lock train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test-slow: install ## Run the tests that wait for deadlines, or make many calls
 
 test-registry: install ## Run the tests that need the package registry
 	$(BIN)/python -m pytest -m registry
+
+mutation: install ## Change the arithmetic of money in every small way, and see that the tests notice (a minute)
+	$(BIN)/python tests/mutants.py
 
 check: install ## Format, lint, types, import contracts, dependencies, spelling
 	$(BIN)/ruff format --check $(OURS)
