@@ -13,6 +13,7 @@ from load import require_wrk
 from servers import HERE
 from serving import Bench, memory_figures, row_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
+from summing import usage_figures
 from table import Figure, as_json, as_table, machine
 
 SENTIMENT = HERE.parent / "functions" / "sentiment"
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "memory": lambda bench: memory_figures(SENTIMENT, bench),
     "tiny": lambda bench: tiny_figures(TINY, bench),
     "row": lambda bench: row_figures(TINY, bench),
+    "usage": lambda bench: usage_figures(bench.rounds, bench.work),
 }
 NEED_WRK = {"memory", "tiny", "row"}
 
