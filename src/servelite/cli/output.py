@@ -94,8 +94,10 @@ def print_page(page: "Page") -> None:
 
 def watch(make_page: "Callable[[], Page]") -> None:
     """Show a page again each second until Ctrl-C; off a terminal, print it again when it has changed."""
+    console = _console()
+    can_move = console.is_terminal and not console.is_dumb_terminal
     with contextlib.suppress(KeyboardInterrupt):
-        (_watch_live if _console().is_terminal else _watch_plain)(make_page)
+        (_watch_live if can_move else _watch_plain)(make_page)
 
 
 def _watch_live(make_page: "Callable[[], Page]") -> None:
