@@ -22,6 +22,13 @@ def all_of(db, table, columns, _key):
     return sorted(db.query(f"SELECT {', '.join(columns)} FROM {table}"))
 
 
+def do(db, *deeds):
+    """Do all of some deeds in a transaction."""
+    with db.transaction("a"):
+        for deed in deeds:
+            deed()
+
+
 def test_a_new_database_has_the_tables_empty(db):
     assert [db.query(f"SELECT count(*) FROM {table}") for table in ("calls", "days", "journals", "keys", "answers")] == [[(0,)]] * 5
 
@@ -65,10 +72,8 @@ def test_a_row_whose_key_is_there_already_is_not_inserted_again(db):
     ],
 )
 def test_a_value_that_can_not_stand_in_its_column_is_refused_and_leaves_nothing(db, changes):
-    with pytest.raises(ValueError, match=r".") as refused, db.transaction("a"):
-        db.insert(*CALLS, [row()])
-        db.insert(*CALLS, [row(), row(**changes)])
-    assert isinstance(refused.value, ValueError)
+    with pytest.raises(ValueError, match=r"."):
+        do(db, lambda: db.insert(*CALLS, [row()]), lambda: db.insert(*CALLS, [row(), row(**changes)]))
     assert all_of(db, *CALLS) == []
     db.insert(*CALLS, [row()])
     assert len(all_of(db, *CALLS)) == 1
@@ -85,12 +90,8 @@ def test_a_transaction_is_done_whole(db, place):
 @pytest.mark.parametrize("statement", ["SELECT nonsense", "INSERT INTO calls (id) VALUES ('x')", "SELECT 1 +"])
 def test_a_statement_that_fails_undoes_its_transaction_and_no_more(db, statement):
     db.insert(*CALLS, [row()])
-    with (
-        pytest.raises(LedgerUnavailable, match=r"^The ledger .* can't be used: .*\. Mend it, or name another with --ledger\.$"),
-        db.transaction("a"),
-    ):
-        db.insert(*CALLS, [row()])
-        db.query(statement)
+    with pytest.raises(LedgerUnavailable, match=r"^The ledger .* can't be used: .*\. Mend it, or name another with --ledger\.$"):
+        do(db, lambda: db.insert(*CALLS, [row()]), lambda: db.query(statement))
     assert len(all_of(db, *CALLS)) == 1
     with db.transaction("a"):
         db.insert(*CALLS, [row()])
@@ -98,9 +99,8 @@ def test_a_statement_that_fails_undoes_its_transaction_and_no_more(db, statement
 
 
 def test_an_exception_in_a_transaction_undoes_it(db):
-    with pytest.raises(KeyError), db.transaction("a"):
-        db.insert(*CALLS, [row()])
-        raise KeyError
+    with pytest.raises(KeyError):
+        do(db, lambda: db.insert(*CALLS, [row()]), lambda: {}["nothing"])
     assert all_of(db, *CALLS) == []
 
 

@@ -220,11 +220,16 @@ def test_a_connection_that_breaks_within_a_transaction_leaves_nothing_of_it(post
     place = address(postgres)
     with closing(place.open()) as db, closing(place.open()) as other:
         ((pid,),) = db.query("SELECT pg_backend_pid()")
-        with pytest.raises(LedgerUnavailable, match="can't be used"), db.transaction("a"):
-            db.query("INSERT INTO journals (name, moved_bytes) VALUES ('a', 1)")
-            other.query("SELECT pg_terminate_backend(?)", [pid])
-            until(lambda: not other.query("SELECT 1 FROM pg_stat_activity WHERE pid = ?", [pid]))
-            db.query("SELECT 1")
+
+        def lose_connection_in_a_transaction() -> None:
+            with db.transaction("a"):
+                db.query("INSERT INTO journals (name, moved_bytes) VALUES ('a', 1)")
+                other.query("SELECT pg_terminate_backend(?)", [pid])
+                until(lambda: not other.query("SELECT 1 FROM pg_stat_activity WHERE pid = ?", [pid]))
+                db.query("SELECT 1")
+
+        with pytest.raises(LedgerUnavailable, match="can't be used"):
+            lose_connection_in_a_transaction()
         assert not db.is_in_place()
         assert other.query("SELECT * FROM journals") == []
         with other.transaction("a"):
