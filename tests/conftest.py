@@ -67,6 +67,13 @@ def postgres(postgres_server: GivenServer) -> Iterator[str]:
 
 
 @pytest.fixture
+def postgres_schema(postgres_server: GivenServer) -> Iterator[str]:
+    """Return the URL of an empty schema on PostgreSQL, which ends with the test."""
+    with postgres_server.schema() as url:
+        yield url
+
+
+@pytest.fixture
 def own_postgres() -> Iterator[OwnServer]:
     """Return a PostgreSQL server that the test may stop, and start again."""
     with own_server(os.environ) as server:

@@ -52,6 +52,17 @@ class GivenServer:
         finally:
             self.ask(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextlib.contextmanager
+    def schema(self) -> Iterator[str]:
+        """Make a schema, which is faster than a database of its own, and return a URL that leads into it; it goes with the block."""
+        name = f"servelite_{secrets.token_hex(6)}"
+        self.ask(f"CREATE SCHEMA {name}")
+        parts = urlsplit(self._url)
+        try:
+            yield parts._replace(query="&".join(filter(None, [parts.query, f"options=-csearch_path%3D{name}"]))).geturl()
+        finally:
+            self.ask(f"DROP SCHEMA {name} CASCADE")
+
 
 class OwnServer(GivenServer):
     """A server on a free port of this machine, all it has in a folder of its own; it may be stopped and started again."""

@@ -16,7 +16,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)  # where journals on their way to a server stand
     if request.param == "sqlite":
         return f"{tmp_path}/ledger.db"
-    named: str = request.getfixturevalue("postgres")
+    named: str = request.getfixturevalue("postgres_schema")
     return named
 
 

@@ -38,8 +38,8 @@ NOTE_MOVED = "INSERT INTO journals (name, moved_bytes) VALUES (?, ?) ON CONFLICT
 
 TOO_MANY = f"""
     SELECT max(at_us) FROM (SELECT at_us, sum(length(body) + {ANSWER_BYTES}) OVER (ORDER BY at_us DESC) AS size FROM answers) AS sizes
-    WHERE size > {KEEP_ANSWERS_BYTES}
-"""  # noqa: S608  our own numbers
+    WHERE size > ?
+"""  # noqa: S608  our own number
 
 _ROW_KINDS = list(Row.__annotations__.values())
 _KEPT_KINDS = list(Kept.__annotations__.values())
@@ -60,7 +60,7 @@ def move_journals(db: Database, folder: Path) -> None:
                 db.query("DELETE FROM journals WHERE name = ?", [file.path.name])
 
 
-def let_go(db: Database, now_us: int, keep_days: int) -> bool:
+def let_go(db: Database, now_us: int, keep_days: int, keep_answers_bytes: int = KEEP_ANSWERS_BYTES) -> bool:
     """Delete rows of calls that are older than so many days, their sums stay; and answers that are too old or too many.
 
     Returns whether there are more such rows, for a next time.
@@ -69,7 +69,7 @@ def let_go(db: Database, now_us: int, keep_days: int) -> bool:
     later = db.query("SELECT id FROM calls WHERE id < ? ORDER BY id LIMIT 1 OFFSET ?", [oldest, SLICE])
     db.query("DELETE FROM calls WHERE id < ?", [later[0][0] if later else oldest])
     db.query("DELETE FROM answers WHERE at_us <= ?", [now_us - KEEP_ANSWERS_US])
-    ((last_too_many_us,),) = db.query(TOO_MANY)
+    ((last_too_many_us,),) = db.query(TOO_MANY, [keep_answers_bytes])
     if last_too_many_us is not None:
         db.query("DELETE FROM answers WHERE at_us <= ?", [last_too_many_us])
     return bool(later)
