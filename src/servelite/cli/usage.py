@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage
+from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage, shown_ledger
 from servelite.cli.options import Month, config_option, ledger_option
 from servelite.cli.output import print_table
 from servelite.core.ports import BY, Usage
@@ -46,7 +46,8 @@ def usage_command(month: datetime | None, by: str, form: str | None, ledger: str
         writer.writerows(groups)
     else:
         if not groups:
-            click.echo(f"No calls in the ledger {ledger} in {since:%Y-%m}. It belongs to the folder in which the server was started.")
+            which = f"{shown_ledger(ledger)} in {since:%Y-%m}"
+            click.echo(f"No calls in the ledger {which}. It belongs to the folder in which the server was started.")
         _print(groups, by, tariff)
         for one in read_usage(ledger, "account", *span):
             free = _free(one, tariff)

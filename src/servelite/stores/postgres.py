@@ -29,8 +29,8 @@ WHICH = ("hostaddr", "service", "options")
 """Parts after the ? that tell one ledger from another; all others, passwords among them, are never shown."""
 
 HOW_TO_WRITE = (
-    "Write postgresql://USER@HOST:PORT/DATABASE, after it ? and only what PostgreSQL knows, "
-    "and / ? # @ : % in names and passwords as %2F %3F %23 %40 %3A %25."
+    "Write postgresql://USER@HOST:PORT/DATABASE, signs like / ? # @ : % in a name or password as %2F %3F %23 %40 %3A %25, "
+    "and after a ? only parameters that libpq knows."
 )
 
 CHUNK, CHUNK_WITH_BYTES = 1000, 16
