@@ -29,8 +29,9 @@ def do(db, *deeds):
             deed()
 
 
-def test_a_new_database_has_the_tables_empty(db):
-    assert [db.query(f"SELECT count(*) FROM {table}") for table in ("calls", "days", "journals", "keys", "answers")] == [[(0,)]] * 5
+def test_a_new_database_has_the_tables_empty(new_place):
+    with closing(new_place.open()) as db:
+        assert [db.query(f"SELECT count(*) FROM {table}") for table in ("calls", "days", "journals", "keys", "answers")] == [[(0,)]] * 5
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 255, 256, 257, 999, 1000, 1001])
@@ -122,12 +123,12 @@ def test_transactions_of_one_subject_wait_for_each_other(db, place):
     assert db.query("SELECT moved_bytes FROM journals") == [(200,)]
 
 
-def test_many_may_make_the_tables_at_once(place):
+def test_many_may_make_the_tables_at_once(new_place):
     failed = []
 
     def make() -> None:
         try:
-            place.open().close()
+            new_place.open().close()
         except LedgerUnavailable as error:
             failed.append(error)
 
@@ -137,4 +138,4 @@ def test_many_may_make_the_tables_at_once(place):
     for thread in threads:
         thread.join()
     assert failed == []
-    place.open().close()
+    new_place.open().close()

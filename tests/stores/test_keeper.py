@@ -1,5 +1,6 @@
 """The keeper, as a real process beside the one that records."""
 
+import json
 import shutil
 import time
 from contextlib import closing
@@ -88,6 +89,21 @@ def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
     until(lambda: moved(path) == 1)
     ledger.close()
     assert moved(path) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("files", "moved_at_once"), [(1, 1), (3, 0)], ids=["a few rows", "many rows"])
+def test_many_rows_that_were_left_keep_no_server_from_its_start(url, files, moved_at_once):
+    place = address(url)
+    place.journals.mkdir(parents=True)
+    for number in range(files):
+        huge = row(version="x" * 12_000_000)
+        (place.journals / f"1-{number}.jsonl").write_text(json.dumps([huge]) + "\n")
+    ledger = kept_ledger(url)
+    assert moved(url) == moved_at_once
+    ledger.record([row()])
+    until(lambda: moved(url) == files + 1)
+    ledger.close()
 
 
 def test_a_keeper_that_can_not_be_started_costs_no_call(url):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row
 from servelite.stores.journal import READ_BYTES, Journal
-from servelite.stores.moving import DAMAGED, KEEP_ANSWERS_US, move_journals
+from servelite.stores.moving import DAMAGED, KEEP_ANSWERS_US, LONGEST_NAME_BYTES, move_journals
 from tests.stores.rows import kept, row
 
 ROOT = Path(__file__).parents[2]
@@ -241,14 +242,31 @@ def test_a_damaged_line_is_put_aside_and_keeps_nothing_back(db, tmp_path, damage
     assert db.query("SELECT calls FROM days") == [(2,)]
 
 
-@pytest.mark.parametrize("damage", [changed(account="a\0b"), with_answer(repeat_key="a\0b")], ids=["in a row", "in an answer"])
-def test_a_text_with_a_nul_character_keeps_nothing_back(db, tmp_path, damage):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(changed(account="a\0b"), id="a NUL character in a row"),
+        pytest.param(with_answer(repeat_key="a\0b"), id="a NUL character in an answer"),
+        pytest.param(changed(account="".join(map(chr, range(0x4E00, 0x9E00)))), id="an account of 20,000 characters"),
+        pytest.param(with_answer(repeat_key="".join(map(chr, range(0x4E00, 0x9E00)))), id="a key of 20,000 characters"),
+    ],
+)
+def test_what_one_database_takes_and_the_other_does_not_keeps_nothing_back(db, tmp_path, damage):
     """SQLite takes it, PostgreSQL does not: there it is put aside."""
     before, after = row(), row()
     leave(tmp_path / "j", line(before) + damage + line(after))
     move_journals(db, tmp_path / "j")
     assert {before.id, after.id} <= set(ids(db))
     assert len(ids(db)) == 3 or (tmp_path / "j" / DAMAGED).read_bytes() == damage
+
+
+def test_the_longest_names_that_are_promised_fit(db, tmp_path):
+    name = "".join(map(chr, range(0x4E00, 0x4E00 + LONGEST_NAME_BYTES // 3)))
+    keys = dict.fromkeys(("id", "account", "key_id", "function", "stage", "gateway"), name)
+    answer = kept(account=name, repeat_key=name)._replace(body="")
+    leave(tmp_path / "j", json.dumps({"rows": [row(**keys)], "kept": [answer]}).encode() + b"\n")
+    move_journals(db, tmp_path / "j")
+    assert (ids(db), len(answers(db))) == ([name], 1)
 
 
 def test_damage_in_a_journal_that_is_still_written_is_passed_once(db, tmp_path):
@@ -289,14 +307,15 @@ def test_rows_of_the_first_servelite_are_filled_up_with_their_price(db, tmp_path
     assert db.query("SELECT calls, billed_us, cost_pico FROM days") == [(1, 1234, 123_400)]
 
 
-def test_a_database_that_takes_no_rows_loses_none(db, tmp_path):
+def test_a_database_that_takes_no_rows_loses_none(new_place, tmp_path):
     rows = [row(), row()]
     leave(tmp_path / "j", line(*rows))
-    db.query("DROP TABLE days")
-    for _ in range(2):
-        with pytest.raises(LedgerUnavailable):
-            move_journals(db, tmp_path / "j")
-    assert ids(db) == []
+    with closing(new_place.open()) as db:
+        db.query("DROP TABLE days")
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable):
+                move_journals(db, tmp_path / "j")
+        assert ids(db) == []
     assert (tmp_path / "j" / "1-a.jsonl").read_bytes() == line(*rows)
 
 

@@ -80,10 +80,10 @@ class Journal:
 
     def _rotate(self) -> None:
         """Leave the file for a new one, unless too much waits already."""
-        waiting_bytes = sum(file.size() for file in journal_files(self._folder))
-        if waiting_bytes > MOST_BYTES:
+        waiting = waiting_bytes(self._folder)
+        if waiting > MOST_BYTES:
             raise LedgerUnavailable(
-                f"The call could not be metered, so it is not answered: {waiting_bytes // 2**20:,} MiB wait for the ledger's database, "
+                f"The call could not be metered, so it is not answered: {waiting // 2**20:,} MiB wait for the ledger's database, "
                 f"which takes nothing at the moment, and {MOST_BYTES // 2**20:,} MiB may. Try again later."
             )
         full = self._file
@@ -154,3 +154,8 @@ class JournalFile:
 def journal_files(folder: Path) -> list[JournalFile]:
     """Return the journal files of a folder, those of other processes and of dead ones among them; each one's in the order of writing."""
     return [JournalFile(path) for path in sorted(folder.glob("*.jsonl"))]
+
+
+def waiting_bytes(folder: Path) -> int:
+    """Return how much stands in the journal files of a folder."""
+    return sum(file.size() for file in journal_files(folder))

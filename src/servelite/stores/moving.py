@@ -12,7 +12,7 @@ from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row
 from servelite.stores.database import Database
 from servelite.stores.journal import JournalFile, journal_files
-from servelite.stores.migrations import DAY_US, FIRST_TARIFF_PICO
+from servelite.stores.migrations import DAY_US, FIRST_TARIFF_PICO, KEY_OF_DAYS
 
 logger = logging.getLogger("servelite.ledger")
 
@@ -34,6 +34,9 @@ SLICE = 10_000
 LARGEST = 2**60
 """Beyond what a call can take; sums of such numbers would not fit into 64 bits."""
 
+LONGEST_NAME_BYTES = 500
+"""Beyond what accounts, functions and the like are called; five such names fit into an index of PostgreSQL."""
+
 NOTE_MOVED = "INSERT INTO journals (name, moved_bytes) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET moved_bytes = excluded.moved_bytes"
 
 TOO_MANY = f"""
@@ -43,6 +46,8 @@ TOO_MANY = f"""
 
 _ROW_KINDS = list(Row.__annotations__.values())
 _KEPT_KINDS = list(Kept.__annotations__.values())
+
+_NAMES = {"id", "repeat_key", *KEY_OF_DAYS}
 
 Lines = tuple[list[list[Any]], list[Kept]]
 
@@ -162,11 +167,17 @@ def _is_sound(line: bytes) -> bool:
         rows, kept = _parts(line)
     except ValueError:
         return False
-    weighed = (row[Row._fields.index("memory_mib")] * row[Row._fields.index(time)] for row in rows for time in ("billed_us", "compute_us"))
-    return all(_fits(value) for one in [*rows, *kept, weighed] for value in one)
+    whole = [Row(*row) for row in rows]
+    weighed = [time_us * row.memory_mib for row in whole for time_us in (row.billed_us, row.compute_us)]
+    named = [one._asdict() for one in whole] + [one._asdict() for one in kept]
+    return all(map(_fits, weighed)) and all(_fits(value, name) for one in named for name, value in one.items())
 
 
-def _fits(value: object) -> bool:
+def _fits(value: object, name: str = "") -> bool:
     if isinstance(value, int):
         return 0 <= value < LARGEST
-    return isinstance(value, bytes) or not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in str(value))
+    if isinstance(value, bytes):
+        return True
+    text = str(value)
+    is_text = not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    return is_text and not (name in _NAMES and len(text.encode()) > LONGEST_NAME_BYTES)

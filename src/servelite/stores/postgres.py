@@ -91,7 +91,8 @@ class PostgresDatabase:
 
         self._name = name
         self._error = psycopg.Error
-        self._refused = psycopg.DataError, psycopg.IntegrityError, UnicodeError
+        # the last is what PostgreSQL says of a text that is too long for an index
+        self._refused = psycopg.DataError, psycopg.IntegrityError, UnicodeError, psycopg.errors.ProgramLimitExceeded
         try:
             said: Any = {**DEFAULTS, **parts, "client_encoding": "utf8", "options": f"{SESSION} {parts.get('options', '')}"}
             self._db = psycopg.connect(autocommit=True, **said)
