@@ -34,7 +34,7 @@ def test_a_new_database_has_the_tables_empty(new_place):
         assert [db.query(f"SELECT count(*) FROM {table}") for table in ("calls", "days", "journals", "keys", "answers")] == [[(0,)]] * 5
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 255, 256, 257, 999, 1000, 1001])
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 255, 256, 257, 3999, 4000, 4001])
 def test_rows_of_any_number_are_inserted_as_they_are(db, count):
     rows = [row(account=f"a{number % 3}", compute_us=number) for number in range(count)]
     db.insert(*CALLS, rows)

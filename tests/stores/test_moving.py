@@ -178,6 +178,29 @@ def test_several_who_move_the_same_files_at_once_move_each_row_once(url, db, tmp
     assert list((tmp_path / "j").iterdir()) == []
 
 
+def test_movers_of_the_same_answers_and_sums_never_wait_for_each_other_in_a_circle(url, db, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, direction in zip(folders, (1, -1), strict=True):
+        numbers = range(1500)[::direction]
+        journal = Journal(folder)
+        journal.append(
+            [row(gateway="g", account=f"a{number}") for number in numbers], [kept(repeat_key=f"{number:04}") for number in numbers]
+        )
+        journal.close()
+    commands = [[sys.executable, "-c", MOVER, url, str(folder)] for folder in folders]
+    processes = [subprocess.Popen(one, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for one in commands]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert db.query("SELECT CAST(sum(calls) AS BIGINT), count(*) FROM days") == [(3000, 1500)]
+    assert len(answers(db)) == 1500
+
+
 def test_one_who_is_killed_while_it_moves_leaves_the_rest_to_others(url, db, tmp_path):
     recorded = [row() for _ in range(20_000)]
     leave(tmp_path / "j", b"".join(map(line, recorded)))

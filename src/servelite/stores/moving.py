@@ -111,7 +111,10 @@ def _move_lines(db: Database, file: JournalFile, read: Callable[[list[bytes]], L
         if kept:
             expired_us = max(one.at_us for one in kept) - KEEP_ANSWERS_US  # they would stand in the way of those that come
             db.query("DELETE FROM answers WHERE at_us <= ?", [expired_us])
-            db.insert("answers", Kept._fields, "account, repeat_key", kept)
+            in_order = sorted(
+                kept, key=lambda one: (one.account, one.repeat_key)
+            )  # two who insert the same wait for each other, never both
+            db.insert("answers", Kept._fields, "account, repeat_key", in_order)
         db.query(NOTE_MOVED, [name, end])
     return end
 

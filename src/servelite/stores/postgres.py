@@ -33,8 +33,8 @@ HOW_TO_WRITE = (
     "and after a ? only parameters that libpq knows."
 )
 
-CHUNK, CHUNK_WITH_BYTES = 1000, 16
-"""Rows one statement inserts."""
+CHUNK, CHUNK_WITH_BYTES = 4000, 16
+"""Rows one statement inserts; all of a transaction's, as a rule, so that the trigger adds to sums once and in order."""
 
 TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 
