@@ -89,6 +89,11 @@ def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str 
     return [] if ledger == "none" else sum_usage(address(ledger), by, since_us, until_us, account)
 
 
+def shown_ledger(ledger: str) -> str:
+    """Return a ledger's name as it may be shown: without the password that its URL may hold."""
+    return ledger if ledger == "none" else address(ledger).name
+
+
 def read_settings_file(path: Path | None = None) -> Settings:
     """Read `servelite.toml` of the working directory, or the file that is named; the defaults where there is none.
 

@@ -162,36 +162,6 @@ def test_a_foreign_file_among_the_journals_is_left_alone(made):
     assert (address(str(made)).journals / "README.txt").read_bytes() == b"notes"
 
 
-def changed(**changes: object) -> bytes:
-    """Return a line that is whole, but for a value that can't stand in its column."""
-    return json.dumps([list({**row()._asdict(), **changes}.values())]).encode() + b"\n"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"\x00\x00\n",
-        b"{\n",
-        b"\xff\n",
-        b'[["too", "short"]]\n',
-        b"5\n",
-        b'["16-character-str"]\n',
-        b"[" * 100_000 + b"\n",
-        changed(status="two hundred"),
-        changed(compute_us=2**63),
-        changed(compute_us=None),
-        changed(compute_us=float("nan")),
-        changed(account={}),
-        changed(function="\ud800"),
-    ],
-    ids=lambda damage: ascii(damage[:60]),
-)
-def test_a_damaged_line_does_not_keep_its_neighbours_or_the_server_back(made, damage):
-    write_journal(made, line(row()) + damage + line(row()))
-    opened(made).close()
-    assert counted(made) == {"f": 2}
-
-
 def test_a_ledger_of_a_newer_servelite_is_refused_and_left_as_it_is(made):
     database = sqlite3.connect(made)
     database.execute("PRAGMA user_version = 999")

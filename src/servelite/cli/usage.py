@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage
+from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage, shown_ledger
 from servelite.cli.options import Amount, Month, config_option, ledger_option
 from servelite.cli.output import print_page, watch
 from servelite.cli.usage_page import as_page
@@ -55,7 +55,7 @@ class Question:
         rent = None if self.machine_micro is None else Rent(self.machine_micro, month.hours_begun(now_us))
         prices = compare(accounts, tariff, rent) if self.compare or rent else None
         days = self._days(month) if self.plot or self.png else None
-        return Report(month, now_us, self.by, groups, accounts, tariff, self.ledger, self.account, prices, rent, days)
+        return Report(month, now_us, self.by, groups, accounts, tariff, shown_ledger(self.ledger), self.account, prices, rent, days)
 
     def _days(self, month: CalendarMonth) -> list[tuple[date, int]]:
         used = {one.group: one.compute_us for one in self._sums("day", month)}

@@ -21,7 +21,7 @@ class DatabaseAccountBook:
     def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
         """Look at keys, spent time and kept answers; see `AccountBook`."""
         if not self._db.is_in_place():
-            raise LedgerUnavailable("The ledger's file was deleted or replaced.")
+            raise LedgerUnavailable("The ledger's database is not where it was.")
         if used_us:
             note_used(self._db, used_us)
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)

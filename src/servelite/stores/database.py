@@ -17,6 +17,16 @@ class Database(Protocol):
         """Run a statement, and return its rows, none where it has none."""
         ...
 
+    def insert(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, in this database's fastest way, but not those whose key is there already; in a transaction.
+
+        All values of a column are of one type: text, whole numbers, or bytes.
+
+        Raises:
+            ValueError: a value can't stand in its column.
+        """
+        ...
+
     def transaction(self, subject: str) -> AbstractContextManager[None]:
         """Do all that is in the block, or nothing; one at a time among those of the same subject."""
         ...
@@ -39,6 +49,6 @@ def newer(name: str) -> LedgerUnavailable:
     return LedgerUnavailable(f"The ledger {name} was written by a newer servelite. Update servelite, or name another ledger.")
 
 
-def unusable(name: str, error: Exception) -> LedgerUnavailable:
+def unusable(name: str, error: Exception | str) -> LedgerUnavailable:
     """Return the error for a database that refuses."""
     return LedgerUnavailable(f"The ledger {name} can't be used: {error}. Mend it, or name another with --ledger.")

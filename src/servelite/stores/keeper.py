@@ -59,8 +59,7 @@ def main(url: str, keep_days: int) -> None:
                     is_ending = _stdin_ends_within(MOVE_EVERY_S)
                     if db.is_in_place():
                         move_journals(db, place.journals)
-                    if time.monotonic() - tidied_s > TIDY_EVERY_S:
-                        let_go(db, time.time_ns() // 1000, keep_days)
+                    if time.monotonic() - tidied_s > TIDY_EVERY_S and not let_go(db, time.time_ns() // 1000, keep_days):
                         tidied_s = time.monotonic()
         except (OSError, LedgerUnavailable) as error:
             logger.warning("rows stay in the journal for now: %s", error)

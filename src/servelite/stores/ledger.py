@@ -1,17 +1,27 @@
 """The ledgers: tables behind a journal, and none."""
 
 import contextlib
+import logging
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 
 from servelite.core.ports import Kept, Row, Usage
 from servelite.stores.address import Address
-from servelite.stores.journal import Journal
+from servelite.stores.journal import Journal, waiting_bytes
 from servelite.stores.moving import move_journals
 from servelite.stores.sums import usage
 
 KEEPER_ENDS_WITHIN_S = 10.0
 """How long the end waits for the keeper's last move; what it leaves is moved by whoever opens the ledger next."""
+
+MOST_AT_ONCE_BYTES = 32 * 1024 * 1024
+"""What is moved before the first call is served, in about two seconds; more is left to the keeper."""
+
+KEEPER_AGAIN_S = 5.0
+"""How often a keeper is looked after: one that was killed has a successor so much later."""
+
+logger = logging.getLogger("servelite.ledger")
 
 
 class JournaledLedger:
@@ -20,7 +30,7 @@ class JournaledLedger:
     def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
         """Open the ledger and take over what killed processes left in their journals.
 
-        The keeper is started with the first row; without one the rows are moved when the ledger is closed.
+        The keeper is started with the first row, and again if it ends; without one the rows are moved when the ledger is closed.
 
         Raises:
             LedgerUnavailable: the database or the journal's folder can't be written.
@@ -28,15 +38,18 @@ class JournaledLedger:
         self._place = place
         self._start_keeper = start_keeper
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._move()
+        self._look_at_s = 0.0
+        with contextlib.closing(place.open()) as db:
+            if start_keeper is None or waiting_bytes(place.journals) <= MOST_AT_ONCE_BYTES:
+                move_journals(db, place.journals)
         self._journal = Journal(place.journals)
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Append rows, and answers with them, to the journal; LedgerUnavailable where the disk refuses."""
         self._journal.append(rows, kept)
-        if self._keeper is None and self._start_keeper is not None:
-            with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and the next call tries again
-                self._keeper = self._start_keeper()
+        if self._start_keeper is not None and time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + KEEPER_AGAIN_S
+            self._have_keeper(self._start_keeper)
 
     def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
         """Sum calls, those still in a journal of this machine among them; see `Ledger`."""
@@ -50,6 +63,16 @@ class JournaledLedger:
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+
+    def _have_keeper(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        """Start a keeper where none is."""
+        if self._keeper is not None:
+            if self._keeper.poll() is None:
+                return
+            logger.warning("the keeper of the ledger ended (%s), another is started", self._keeper.returncode)
+            _close_stdin(self._keeper)
+        with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and it is tried again
+            self._keeper = start()
 
     def _move(self) -> None:
         with contextlib.closing(self._place.open()) as db:
@@ -68,6 +91,12 @@ class NoLedger:
 
     def close(self) -> None:
         """Have nothing to close."""
+
+
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def sum_usage(place: Address, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:

@@ -1,7 +1,6 @@
 """Moves the rows of journals into the tables, each exactly once, and lets those go that have become old."""
 
 import base64
-import binascii
 import json
 import logging
 from collections.abc import Callable
@@ -13,15 +12,12 @@ from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row
 from servelite.stores.database import Database
 from servelite.stores.journal import JournalFile, journal_files
-from servelite.stores.migrations import DAY_US
+from servelite.stores.migrations import DAY_US, FIRST_TARIFF_PICO, KEY_OF_DAYS
 
 logger = logging.getLogger("servelite.ledger")
 
 DAMAGED = "damaged-lines"
 """Where lines of a journal go that can't be read."""
-
-CHUNKS = (256, 16, 1)
-"""Rows one statement inserts: fewer statements, and each size is compiled once."""
 
 KEEP_ANSWERS_US = DAY_US
 """How long an answer is kept for those who repeat its Idempotency-Key."""
@@ -29,65 +25,98 @@ KEEP_ANSWERS_US = DAY_US
 KEEP_ANSWERS_BYTES = 256 * 1024 * 1024
 """What kept answers may take together; the oldest go first."""
 
+ANSWER_BYTES = 500
+"""What an answer takes besides its body, about."""
+
+SLICE = 10_000
+"""Rows that are let go at a time: others have their turn in between."""
+
+LARGEST = 2**60
+"""Beyond what a call can take; sums of such numbers would not fit into 64 bits."""
+
+LONGEST_NAME_BYTES = 500
+"""Beyond what accounts, functions and the like are called; five such names fit into an index of PostgreSQL."""
+
 NOTE_MOVED = "INSERT INTO journals (name, moved_bytes) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET moved_bytes = excluded.moved_bytes"
 
-_TEXT = {"id", "account", "function", "code", "key_id", "version", "parent", "stage", "gateway"}
+TOO_MANY = f"""
+    SELECT max(at_us) FROM (SELECT at_us, sum(length(body) + {ANSWER_BYTES}) OVER (ORDER BY at_us DESC) AS size FROM answers) AS sizes
+    WHERE size > ?
+"""  # noqa: S608  our own number
 
-Line = tuple[list[list[Any]], list[Kept]]
+_ROW_KINDS = list(Row.__annotations__.values())
+_KEPT_KINDS = list(Kept.__annotations__.values())
+
+_NAMES = {"id", "repeat_key", *KEY_OF_DAYS}
+
+Lines = tuple[list[list[Any]], list[Kept]]
 
 
 def move_journals(db: Database, folder: Path) -> None:
     """Move what is new in every journal file of a folder into the tables; files that nobody writes any more go."""
+    moved = {name: int(end) for name, end in db.query("SELECT name, moved_bytes FROM journals")}
     for file in journal_files(folder):
         with file.abandoned() as is_abandoned:
-            _move(db, file, is_abandoned=is_abandoned)
+            if file.size() != moved.get(file.path.name, 0):
+                _move(db, file)
+            if is_abandoned:
+                file.path.unlink(missing_ok=True)
+                # not before: a file that outlives its note would be moved again, when its rows may have been let go
+                db.query("DELETE FROM journals WHERE name = ?", [file.path.name])
 
 
-def let_go(db: Database, now_us: int, keep_days: int) -> None:
-    """Delete the rows of calls that are older than so many days, their sums stay; and answers that are too old or too many."""
-    db.query("DELETE FROM calls WHERE id < ?", [call_id(max(0, now_us - keep_days * DAY_US) // 1000)])
-    db.query("DELETE FROM answers WHERE at_us < ?", [now_us - KEEP_ANSWERS_US])
-    sizes = db.query("SELECT at_us, CAST(sum(length(body)) OVER (ORDER BY at_us DESC) AS BIGINT) FROM answers ORDER BY at_us DESC")
-    too_old = next((at_us for at_us, size in sizes if size > KEEP_ANSWERS_BYTES), None)
-    if too_old is not None:
-        db.query("DELETE FROM answers WHERE at_us <= ?", [too_old])
+def let_go(db: Database, now_us: int, keep_days: int, keep_answers_bytes: int = KEEP_ANSWERS_BYTES) -> bool:
+    """Delete rows of calls that are older than so many days, their sums stay; and answers that are too old or too many.
+
+    Returns whether there are more such rows, for a next time.
+    """
+    oldest = call_id(max(0, now_us - keep_days * DAY_US) // 1000)
+    later = db.query("SELECT id FROM calls WHERE id < ? ORDER BY id LIMIT 1 OFFSET ?", [oldest, SLICE])
+    db.query("DELETE FROM calls WHERE id < ?", [later[0][0] if later else oldest])
+    db.query("DELETE FROM answers WHERE at_us <= ?", [now_us - KEEP_ANSWERS_US])
+    ((last_too_many_us,),) = db.query(TOO_MANY, [keep_answers_bytes])
+    if last_too_many_us is not None:
+        db.query("DELETE FROM answers WHERE at_us <= ?", [last_too_many_us])
+    return bool(later)
 
 
-def _move(db: Database, file: JournalFile, *, is_abandoned: bool) -> None:
+def _move(db: Database, file: JournalFile) -> None:
+    """Move the rows that a file has now; each look into it is a transaction of its own."""
+    size = file.size()
+    is_more = True
+    while is_more:
+        try:
+            is_more = _move_lines(db, file, _read) < size
+        except ValueError:
+            is_more = _move_sound_lines(db, file) < size
+
+
+def _move_sound_lines(db: Database, file: JournalFile) -> float:
     try:
-        _move_lines(db, file, _read, is_abandoned=is_abandoned)
-    except (LedgerUnavailable, ValueError, TypeError, RecursionError):
-        lines, _ = file.lines_from(0)
-        if all(map(_is_sound, lines)):
-            raise
-        _move_lines(db, file, lambda lines: _read(_put_aside(file, lines)), is_abandoned=is_abandoned)
-    if is_abandoned:
-        file.path.unlink(missing_ok=True)
+        return _move_lines(db, file, lambda lines: _read(_put_aside(file, lines)))
+    except ValueError as error:
+        raise LedgerUnavailable(f"The ledger's database takes no rows: {error}") from error
 
 
-def _move_lines(db: Database, file: JournalFile, read: Callable[[list[bytes]], Line], *, is_abandoned: bool) -> None:
+def _move_lines(db: Database, file: JournalFile, read: Callable[[list[bytes]], Lines]) -> float:
+    """Move what comes next, and return where it ends; infinity where nothing comes."""
     name = file.path.name
     with db.transaction(name):
         moved = db.query("SELECT moved_bytes FROM journals WHERE name = ?", [name])
         lines, end = file.lines_from(moved[0][0] if moved else 0)
+        if not lines:
+            return float("inf")
         rows, kept = read(lines)
-        _insert(db, "calls", Row._fields, "id", rows)
-        _insert(db, "answers", Kept._fields, "account, repeat_key", kept)
-        if is_abandoned:
-            db.query("DELETE FROM journals WHERE name = ?", [name])
-        elif lines:
-            db.query(NOTE_MOVED, [name, end])
-
-
-def _insert(db: Database, table: str, columns: tuple[str, ...], key: str, rows: list[Any]) -> None:
-    """Insert rows, but not those that are there already."""
-    one, at = f"({', '.join('?' * len(columns))})", 0
-    for size in CHUNKS:
-        values = ", ".join([one] * size)
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} ON CONFLICT ({key}) DO NOTHING"  # noqa: S608  our own names
-        while len(rows) - at >= size:
-            db.query(statement, [value for row in rows[at : at + size] for value in row])
-            at += size
+        db.insert("calls", Row._fields, "id", rows)
+        if kept:
+            expired_us = max(one.at_us for one in kept) - KEEP_ANSWERS_US  # they would stand in the way of those that come
+            db.query("DELETE FROM answers WHERE at_us <= ?", [expired_us])
+            in_order = sorted(
+                kept, key=lambda one: (one.account, one.repeat_key)
+            )  # two who insert the same wait for each other, never both
+            db.insert("answers", Kept._fields, "account, repeat_key", in_order)
+        db.query(NOTE_MOVED, [name, end])
+    return end
 
 
 def _put_aside(file: JournalFile, lines: list[bytes]) -> list[bytes]:
@@ -101,36 +130,57 @@ def _put_aside(file: JournalFile, lines: list[bytes]) -> list[bytes]:
     return [line for line in lines if line not in damaged]
 
 
-def _read(lines: list[bytes]) -> Line:
-    parts = [_parts(line) for line in lines]
+def _read(lines: list[bytes]) -> Lines:
+    """Return the rows and answers of lines; ValueError where they are none."""
+    parts = list(map(_parts, lines))
     return [row for rows, _ in parts for row in rows], [one for _, kept in parts for one in kept]
 
 
-def _parts(line: bytes) -> Line:
-    """Return the rows of a journal's line, and the answers that are kept with them.
+def _parts(line: bytes) -> Lines:
+    """Return the rows of a journal's line, and the answers that are kept with them."""
+    try:
+        said = json.loads(line)
+        rows, kept = (said["rows"], said["kept"]) if isinstance(said, dict) else (said, [])
+        return list(map(_row, rows)), [_kept(*one) for one in kept]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"not a line of a journal: {error}") from error
 
-    Rows that an older servelite wrote are filled up with the columns' defaults.
-    """
-    said = json.loads(line)
-    rows, kept = (said["rows"], said["kept"]) if isinstance(said, dict) else (said, [])
-    return [row if len(row) == len(Row._fields) else list(Row(*row)) for row in rows], [_kept(*one) for one in kept]
+
+def _row(fields: list[Any]) -> list[Any]:
+    """Return a row; one that the first servelite wrote lacks columns, and its price, of which there was one."""
+    if len(fields) < len(Row._fields):
+        row = Row(*fields)
+        fields = list(row._replace(cost_pico=row.billed_us * FIRST_TARIFF_PICO))
+    if list(map(type, fields)) != _ROW_KINDS:
+        raise ValueError("a value is of another type than its column")
+    return fields
 
 
 def _kept(*fields: Any) -> Kept:
     one = Kept(*fields)
-    return one._replace(body=base64.b64decode(one.body))
+    one = one._replace(body=base64.b64decode(one.body, validate=True))
+    if list(map(type, one)) != _KEPT_KINDS:
+        raise ValueError("a value is of another type than its column")
+    return one
 
 
 def _is_sound(line: bytes) -> bool:
+    """Tell whether every value of a line can stand in its column, in every database."""
     try:
-        rows, _ = _parts(line)
-        return all(_fits(name, value) for row in rows for name, value in zip(Row._fields, row, strict=True))
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
+        rows, kept = _parts(line)
+    except ValueError:
         return False
+    whole = [Row(*row) for row in rows]
+    weighed = [time_us * row.memory_mib for row in whole for time_us in (row.billed_us, row.compute_us)]
+    named = [one._asdict() for one in whole] + [one._asdict() for one in kept]
+    return all(map(_fits, weighed)) and all(_fits(value, name) for one in named for name, value in one.items())
 
 
-def _fits(name: str, value: object) -> bool:
-    """Tell whether a value can stand in a column."""
-    if name in _TEXT:
-        return isinstance(value, str) and not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
-    return isinstance(value, int) and -(2**63) <= value < 2**63
+def _fits(value: object, name: str = "") -> bool:
+    if isinstance(value, int):
+        return 0 <= value < LARGEST
+    if isinstance(value, bytes):
+        return True
+    text = str(value)
+    is_text = not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    return is_text and not (name in _NAMES and len(text.encode()) > LONGEST_NAME_BYTES)

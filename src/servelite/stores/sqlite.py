@@ -13,6 +13,9 @@ from servelite.stores.migrations import SQLITE
 BUSY_S = 5.0
 """How long a process waits for another one's transaction."""
 
+CHUNKS = (256, 16, 1)
+"""Rows one statement inserts: fewer statements, and each size is compiled once."""
+
 
 class SqliteDatabase:
     """The `Database` of a file."""
@@ -36,8 +39,26 @@ class SqliteDatabase:
         """Run a statement; see `Database`."""
         try:
             return self._db.execute(statement, values).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise unusable(str(self._path), error) from error
+
+    def insert(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows as lists of values, so many a statement; see `Database`."""
+        one, at = f"({', '.join('?' * len(columns))})", 0
+        for size in CHUNKS:
+            values = ", ".join([one] * size)
+            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values} ON CONFLICT ({key}) DO NOTHING"  # noqa: S608  our own names
+            while len(rows) - at >= size:
+                self._insert(statement, [value for row in rows[at : at + size] for value in row])
+                at += size
+
+    def _insert(self, statement: str, values: Sequence[Any]) -> None:
+        try:
+            self.query(statement, values)
+        except LedgerUnavailable as error:
+            if isinstance(error.__cause__, (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeError)):
+                raise ValueError(str(error.__cause__)) from error
+            raise
 
     @contextlib.contextmanager
     def transaction(self, subject: str) -> Iterator[None]:
@@ -45,11 +66,11 @@ class SqliteDatabase:
         self.query("BEGIN IMMEDIATE")
         try:
             yield
+            self.query("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self.query("ROLLBACK")
             raise
-        self.query("COMMIT")
 
     def is_in_place(self) -> bool:
         """Tell whether the file is still the one that its path names, not deleted or replaced."""
