@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from load import require_wrk
+from metering import row_figures
 from servers import HERE
-from serving import Bench, memory_figures, row_figures, tiny_figures
+from serving import Bench, memory_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
 from summing import usage_figures
 from table import Figure, as_json, as_table, machine
