@@ -12,6 +12,7 @@ from servelite.stores.database import Database
 from tests.postgres import GivenServer
 
 DATABASES = ["sqlite", "postgres"]
+TABLES = ["calls", "days", "journals", "keys", "answers"]
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def emptied(postgres_server: GivenServer) -> Iterator[Callable[[], str]]:
         with psycopg.connect(url, autocommit=True) as connection:
 
             def empty() -> str:
-                connection.execute("TRUNCATE calls, days, journals, keys, answers")
+                connection.execute("; ".join(f"DELETE FROM {table}" for table in TABLES))
                 return url
 
             yield empty

@@ -66,7 +66,7 @@ def held(db) -> dict[tuple[object, ...], list[int]]:
     return {tuple(one[: len(KEY_OF_DAYS)]): list(one[len(KEY_OF_DAYS) :]) for one in found}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=80)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(batches=st.lists(st.lists(rows, max_size=20), max_size=6))
 def test_days_are_the_sums_of_all_rows_that_ever_came_in(db, batches):
     db.query("DELETE FROM calls")
