@@ -53,6 +53,8 @@ class FakeBook:
         return self.now
 
     def kept(self, account: str, repeat_key: str) -> Kept | None:
+        if self.is_broken:
+            raise LedgerUnavailable("/srv/ledger.db is away.")
         return None
 
     def close(self) -> None:
@@ -133,13 +135,19 @@ async def test_while_the_ledger_refuses_all_stays_as_it_was(accounts, book, capl
     book.now = Seen([KEY], [], 0)
     await until(lambda: is_known(accounts))
     book.is_broken = True
-    await until(lambda: "keys and quotas stay as they were" in caplog.text)
+    await until(lambda: "keys and quotas stay as they are until the ledger can be read again: It is away." in caplog.text)
     assert is_known(accounts)
-    assert book.closed == 1
     book.is_broken = False
-    await until(lambda: book.opened == 2)
+    await until(lambda: "as the ledger says again" in caplog.text)
     book.now = Seen([], [], 0)
     await until(lambda: not is_known(accounts))
+    assert (len(caplog.records), book.opened, book.closed) == (2, 2, 1)
+
+
+async def test_what_a_caller_is_told_of_a_ledger_that_refuses_names_no_place(accounts, book):
+    book.is_broken = True
+    with pytest.raises(LedgerUnavailable, match=r"^Whether this Idempotency-Key was used before can't be told at the moment\. Try again"):
+        await accounts.repeats.answer(Call("1", "f", repeat_key="k"), lambda: pytest.fail("it ran"))
 
 
 async def test_what_could_not_be_written_down_is_written_later(accounts, book):

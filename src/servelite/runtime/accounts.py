@@ -24,6 +24,9 @@ SPENT_EVERY = 5
 PAUSE_S = 2.0
 """How long a ledger that refused is left alone."""
 
+LAST_LOOK_S = 5.0
+"""How long the end waits for the last look."""
+
 logger = logging.getLogger("servelite.ledger")
 
 
@@ -52,20 +55,26 @@ class Accounts:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
             try:
-                await self._look()
-            except LedgerUnavailable as error:
-                logger.warning("when keys were last used is not noted: %s", error.detail)
+                await asyncio.wait_for(self._look(), LAST_LOOK_S)
+            except (LedgerUnavailable, TimeoutError) as error:
+                logger.warning("when keys were last used is not noted: %s", error)
             await self._in_thread(self._close)
         self._thread.shutdown(wait=False)
 
     async def _look_around(self) -> None:
+        is_away = False
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(PAUSE_S if is_away else LOOK_EVERY_S)
             try:
                 await self._look()
             except LedgerUnavailable as error:
-                logger.warning("keys and quotas stay as they were: %s", error.detail)
-                await asyncio.sleep(PAUSE_S)
+                if not is_away:
+                    logger.warning("keys and quotas stay as they are until the ledger can be read again: %s", error.detail)
+                is_away = True
+                continue
+            if is_away:
+                logger.warning("keys and quotas are as the ledger says again")
+            is_away = False
 
     async def _look(self) -> None:
         used_us, began_us = self.keyring.take_used(), self.quotas.month_began_us
@@ -85,7 +94,11 @@ class Accounts:
         self.repeats.arrived(seen.arrived_us)
 
     async def _look_up(self, account: str, repeat_key: str) -> Kept | None:
-        kept: Kept | None = await self._in_thread(lambda: self._opened().kept(account, repeat_key))
+        try:
+            kept: Kept | None = await self._in_thread(lambda: self._opened().kept(account, repeat_key))
+        except LedgerUnavailable as error:  # its own words name a file, or a server
+            logger.warning("an Idempotency-Key can't be looked up: %s", error.detail)
+            raise LedgerUnavailable("Whether this Idempotency-Key was used before can't be told at the moment. Try again later.") from error
         return kept
 
     async def _in_thread(self, do: Callable[[], Any]) -> Any:
