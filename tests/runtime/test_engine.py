@@ -10,10 +10,12 @@ from servelite.core.call import Call
 from servelite.core.errors import (
     DefinitionError,
     FunctionNotFound,
+    IdempotencyKeyInUse,
     NoWorker,
     Overloaded,
     PayloadTooLarge,
     QuotaExhausted,
+    RateLimited,
     ServiceError,
     UnsupportedMediaType,
     WorkerDied,
@@ -279,3 +281,34 @@ async def test_a_large_body_of_a_repeated_call_is_let_go(rig):
 
         await rig.engine.call(call, read)
     assert rig.engine._held_bytes == 0
+
+
+async def test_a_call_that_may_be_repeated_goes_on_when_its_client_leaves_and_the_end_waits_for_it(rig):
+    rig.workshops["shout"].door.clear()
+    asked = asyncio.create_task(rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k")))
+    await until(lambda: rig.ran)
+    asked.cancel()
+    await settle()
+    with pytest.raises(IdempotencyKeyInUse):
+        await rig.engine.call(Call("2", "shout", TEXT, b"a", repeat_key="k"))
+    drained = asyncio.create_task(rig.engine.drain())
+    await settle()
+    assert not drained.done()
+    rig.workshops["shout"].door.set()
+    await drained
+    assert [kept.call for kept in rig.ledger.kept] == ["1"]
+
+
+async def test_a_refused_call_that_may_be_repeated_leaves_no_trace(rig, caplog):
+    await rig.engine.pools["shout"].stop()
+    with pytest.raises(ServiceError):
+        await rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k"))
+    await settle()
+    assert (rig.engine._running, rig.engine._going_on, rig.accounts.repeats._running, caplog.records) == (0, set(), {}, [])
+
+
+async def test_repeated_calls_are_held_to_the_rate(rig):
+    rig.engine.accounts = some_accounts(lambda: 7, local=Allowance(calls_per_s=0.01))
+    await rig.engine.call(Call("1", "shout", TEXT, b"a"))
+    with pytest.raises(RateLimited):
+        await rig.engine.call(Call("2", "shout", TEXT, repeat_key="k"), never_read)

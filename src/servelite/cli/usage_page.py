@@ -68,7 +68,7 @@ def _cells(usage: Usage, most_us: int) -> list[str]:
 def _accounts(report: Report) -> "Block":
     """Tell what accounts have left and are to pay: one in a sentence, several in a table where they were asked for."""
     tariff, title = report.tariff, report.month.title
-    free_time = f"{tariff.free_s:,} free {'GB-seconds' if tariff.weighs_memory else 'seconds'}"
+    free_time = f"{tariff.free_s:,} free {tariff.measure}"
     bills = [free(one, tariff) for one in report.accounts]
     left = [f"{one['free_left_us'] / MICRO:,.3f}" for one in bills]
     if len(bills) == 1:

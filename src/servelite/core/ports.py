@@ -174,8 +174,12 @@ class Seen(NamedTuple):
 class AccountBook(Protocol):
     """What a gateway reads again and again of a ledger that others write too; LedgerUnavailable where it can't."""
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
-        """Look at keys and kept answers, and at what was spent since a midnight, None if not; note when keys were last used, by id."""
+    def look(self, since_us: int | None) -> Seen:
+        """Look at keys and kept answers, and at what was spent since a midnight, None if not."""
+        ...
+
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        """Note when keys were last used, by id."""
         ...
 
     def kept(self, account: str, repeat_key: str) -> Kept | None:

@@ -52,6 +52,11 @@ class Tariff:
         return MIB_A_GB if self.weighs_memory else 1
 
     @property
+    def measure(self) -> str:
+        """What its seconds are called."""
+        return "GB-seconds" if self.weighs_memory else "seconds"
+
+    @property
     def free_units(self) -> int:
         """Units free for each account and month."""
         return self.free_s * MICRO * self.units_a_us

@@ -1,16 +1,16 @@
 """What a gateway knows of accounts, and keeps as the ledger has it: their keys, what they used elsewhere, kept answers.
 
-It looks at the ledger five times a second, in a thread, for a database may take its time; calls look at memory only.
+It looks at the ledger five times a second, in a thread, for a database may take its time; calls look at memory only. What may
+wait, kept answers and when keys were last used, goes over a desk of its own: a lock must not keep a revoked key alive.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import AccountBook, Kept, Seen
+from servelite.core.ports import AccountBook, Kept
+from servelite.runtime.desk import Desk
 from servelite.runtime.keyring import Keyring
 from servelite.runtime.quotas import Quotas
 from servelite.runtime.repeats import Repeats
@@ -18,14 +18,11 @@ from servelite.runtime.repeats import Repeats
 LOOK_EVERY_S = 0.2
 """How often the ledger is looked at: a key that was revoked lives as long as this at most."""
 
-SPENT_EVERY = 5
-"""At every so many looks, what others used is read."""
+SLOWER = 5
+"""At every so many looks, what others used is read, and when keys were last used is written."""
 
-PAUSE_S = 2.0
-"""How long a ledger that refused is left alone."""
-
-LAST_LOOK_S = 5.0
-"""How long the end waits for the last look."""
+END_S = 3.0
+"""How long the end waits for the ledger."""
 
 logger = logging.getLogger("servelite.ledger")
 
@@ -37,36 +34,34 @@ class Accounts:
         self.quotas = quotas
         self.keyring = Keyring(now_us)
         self.repeats = Repeats(gateway, now_us, self._look_up if open_book else None)
-        self._open_book = open_book
-        self._book: AccountBook | None = None
-        self._thread = ThreadPoolExecutor(1, "accounts")  # one, for the book is not for two at once
+        self._desk = Desk(open_book) if open_book else None
+        self._errands = Desk(open_book) if open_book else None  # what may wait
         self._watch: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._looks = 0
 
     async def start(self) -> None:
         """Look once, and again and again from then on; LedgerUnavailable where the ledger can't be read."""
-        if self._open_book is not None:
-            await self._look()
-            self._watch = asyncio.create_task(self._look_around())
+        if self._desk is not None:
+            await self._look(self._desk)
+            self._watch = asyncio.create_task(self._look_around(self._desk))
 
     async def stop(self) -> None:
-        """Look a last time, and let go of the ledger."""
+        """Write down what is new, and let go of the ledger."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-            try:
-                await asyncio.wait_for(self._look(), LAST_LOOK_S)
-            except (LedgerUnavailable, TimeoutError) as error:
-                logger.warning("when keys were last used is not noted: %s", error)
-            await self._in_thread(self._close)
-        self._thread.shutdown(wait=False)
+            self._note_used()
+        closed = await asyncio.gather(*(desk.close(END_S) for desk in (self._desk, self._errands) if desk is not None))
+        if not all(closed):
+            logger.warning("the ledger does not answer; when keys were last used is not noted")
 
-    async def _look_around(self) -> None:
+    async def _look_around(self, desk: Desk) -> None:
         is_away = False
         while True:
-            await asyncio.sleep(PAUSE_S if is_away else LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S)
             try:
-                await self._look()
+                await self._look(desk)
             except LedgerUnavailable as error:
                 if not is_away:
                     logger.warning("keys and quotas stay as they are until the ledger can be read again: %s", error.detail)
@@ -76,42 +71,37 @@ class Accounts:
                 logger.warning("keys and quotas are as the ledger says again")
             is_away = False
 
-    async def _look(self) -> None:
-        used_us, began_us = self.keyring.take_used(), self.quotas.month_began_us
-        reads_spent = self.quotas.has_limits and self._looks % SPENT_EVERY == 0
+    async def _look(self, desk: Desk) -> None:
+        is_slow_turn, began_us = self._looks % SLOWER == 0, self.quotas.month_began_us
+        reads_spent = is_slow_turn and self.quotas.has_quotas
         self._looks += 1
-        try:
-            seen: Seen = await self._in_thread(lambda: self._opened().look(used_us, began_us if reads_spent else None))
-        except LedgerUnavailable:
-            self.keyring.note_used(used_us)
-            self._looks = 0
-            await self._in_thread(self._close)
-            raise
+        seen = await desk.ask(lambda book: book.look(began_us if reads_spent else None))
         if seen.keys is not None:
             self.keyring.replace(seen.keys)
         if reads_spent and began_us == self.quotas.month_began_us:
             self.quotas.spent_elsewhere(seen.spent)
         self.repeats.arrived(seen.arrived_us)
+        if is_slow_turn:
+            self._note_used()
+
+    def _note_used(self) -> None:
+        """Have written down when keys were used, unless that is still under way."""
+        if self._errands is not None and (self._noting is None or self._noting.done()):
+            used_us = self.keyring.take_used()
+            if used_us:
+                self._noting = asyncio.create_task(self._write_used(self._errands, used_us))
+
+    async def _write_used(self, desk: Desk, used_us: dict[str, int]) -> None:
+        try:
+            await desk.ask(lambda book: book.note_used(used_us))
+        except LedgerUnavailable as error:
+            logger.warning("when keys were last used is to be noted later: %s", error.detail)
+            self.keyring.note_used(used_us)
 
     async def _look_up(self, account: str, repeat_key: str) -> Kept | None:
+        assert self._errands is not None
         try:
-            kept: Kept | None = await self._in_thread(lambda: self._opened().kept(account, repeat_key))
+            return await self._errands.ask(lambda book: book.kept(account, repeat_key))
         except LedgerUnavailable as error:  # its own words name a file, or a server
             logger.warning("an Idempotency-Key can't be looked up: %s", error.detail)
             raise LedgerUnavailable("Whether this Idempotency-Key was used before can't be told at the moment. Try again later.") from error
-        return kept
-
-    async def _in_thread(self, do: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, do)
-
-    def _opened(self) -> AccountBook:
-        """Return the book, opened anew where it refused before."""
-        if self._book is None:
-            assert self._open_book is not None
-            self._book = self._open_book()
-        return self._book
-
-    def _close(self) -> None:
-        if self._book is not None:
-            self._book.close()
-            self._book = None

@@ -65,6 +65,7 @@ class Engine:
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
+        self._going_on: set[asyncio.Task[Answer]] = set()
         self._late_starts: set[asyncio.Task[ServeliteError | None]] = set()
         self.refused: Counter[str] = Counter()
         self._is_draining = False
@@ -123,7 +124,7 @@ class Engine:
         return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
-        """Answer a call; its body is read only once it is admitted, unless it may repeat another, which only its body can tell.
+        """Answer a call; its body is read only once it is admitted. Whether it repeats another, only its body can tell.
 
         What the function did, its errors too, is an Answer with a receipt. What never reached a worker
         is raised, and has no row in the ledger.
@@ -136,29 +137,56 @@ class Engine:
         if self._is_draining:
             raise not_run(call.function)
         _check_media_type(pool.description, call)
+        self.accounts.quotas.enter(call)
         self._running += 1
         try:
             if not call.repeat_key:
-                return await self._run(pool, call, read_body)
-            await self._read(call, read_body)
-            answer = await self.accounts.repeats.answer(call, lambda: self._run(pool, call))
-            answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
-            return answer
-        finally:
-            self._held_bytes -= call.held_bytes
-            self._running -= 1
-            if self._is_draining and not self._running:
-                self._drained.set()
-
-    async def _run(self, pool: Pool, call: Call, read_body: ReadBody | None = None) -> Answer:
-        """Let a call in, as far as its account and the pool's queue go, and have it answered."""
-        self.accounts.quotas.admit(call, pool.workers.limits)
-        try:
+                self.accounts.quotas.hold(call, pool.workers.limits)
             pool.admit(call)
             await self._read(call, read_body)
+        except BaseException:
+            self._leave(call)
+            raise
+        if not call.repeat_key:
+            return await self._run(pool, call)
+        # who sends such a key means to ask again: the call goes on when its client leaves
+        task = asyncio.create_task(self._run_once(pool, call))
+        self._going_on.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
+
+    async def _run(self, pool: Pool, call: Call) -> Answer:
+        try:
             return await pool.answer(call)
         finally:
-            self.accounts.quotas.release(call)
+            self._leave(call)
+
+    async def _run_once(self, pool: Pool, call: Call) -> Answer:
+        """Answer a call with an Idempotency-Key: from what is kept, where it repeats one."""
+
+        async def run() -> Answer:
+            self.accounts.quotas.hold(call, pool.workers.limits)
+            return await pool.answer(call)
+
+        try:
+            answer = await self.accounts.repeats.answer(call, run)
+        finally:
+            self._leave(call)
+        answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
+        return answer
+
+    def _end(self, task: asyncio.Task[Answer]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # its client may be gone, and nobody else asks
+
+    def _leave(self, call: Call) -> None:
+        """Give back what a call held."""
+        self.accounts.quotas.leave(call)
+        self._held_bytes -= call.held_bytes
+        self._running -= 1
+        if self._is_draining and not self._running:
+            self._drained.set()
 
     async def _read(self, call: Call, read_body: ReadBody | None) -> None:
         if read_body is not None:

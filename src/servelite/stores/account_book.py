@@ -18,15 +18,17 @@ class DatabaseAccountBook:
         self._gateway = gateway
         self._keys_seen: tuple[int, int] | None = None
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
+    def look(self, since_us: int | None) -> Seen:
         """Look at keys, spent time and kept answers; see `AccountBook`."""
         if not self._db.is_in_place():
             raise LedgerUnavailable("The ledger's database is not where it was.")
-        if used_us:
-            note_used(self._db, used_us)
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)
         ((arrived_us,),) = self._db.query("SELECT coalesce(max(at_us), 0) FROM answers WHERE gateway = ?", [self._gateway])
         return Seen(self._changed_keys(), spent, arrived_us)
+
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        """Note when keys were last used, by id."""
+        note_used(self._db, used_us)
 
     def kept(self, account: str, repeat_key: str) -> Kept | None:
         """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
