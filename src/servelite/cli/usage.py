@@ -39,6 +39,10 @@ class Question:
 
     def check(self) -> None:
         """Refuse what can't be had together."""
+        if self.png and self.png.suffix.lower() not in ("", ".png"):
+            raise click.UsageError(
+                f"--png draws a PNG; {self.png} is named as another kind of file. Write for example --png {self.png.stem}.png."
+            )
         if self.form and (self.plot or self.watch):
             raise click.UsageError(f"--{'watch' if self.watch else 'plot'} is for people, --{self.form} for programs. Give one of them.")
         if self.watch and self.png:

@@ -49,8 +49,10 @@ def as_page(report: Report, *, with_chart: bool = False) -> "Page":
 
 
 def _nothing(report: Report) -> str:
-    which = f"No {'stages' if report.by == 'stage' else 'calls'}{f' of account {report.account}' if report.account else ''}"
-    return f"{which} in the ledger {report.ledger} in {report.month}. It belongs to the folder in which the server was started."
+    whose = f" of account {report.account}" if report.account else ""
+    if report.by == "stage":
+        return f"No stages of pipelines{whose} in {report.month}."
+    return f"No calls{whose} in the ledger {report.ledger} in {report.month}. It belongs to the folder in which the server was started."
 
 
 def _groups(report: Report) -> "Block":
@@ -62,7 +64,7 @@ def _groups(report: Report) -> "Block":
 
 def _cells(usage: Usage, most_us: int) -> list[str]:
     times = [_seconds(us, most_us) for us in (usage.compute_us, usage.cpu_us, usage.billed_us)]
-    return [usage.group, f"{usage.calls:,}", f"{usage.failed:,}", *times]
+    return [usage.group or "-", f"{usage.calls:,}", f"{usage.failed:,}", *times]
 
 
 def _accounts(report: Report) -> "Block":

@@ -147,8 +147,10 @@ class Quotas:
         tariff, credit = self.tariff, account.allowance.credit_micro or 0
         units, calls = account.used_units + account.others_units, account.used_calls + account.others_calls
         owed = rounded_micro(tariff.payable_pico(units, calls))
-        limit = f"{tariff.free_s:,} {tariff.measure} free" + (f" and {money(credit, tariff.currency)} of credit" if credit else "")
-        used = f"{units / tariff.units_a_us / MICRO:,.3f} {tariff.measure}" + (f", {money(owed, tariff.currency)} owed" if credit else "")
+        limit = f"{tariff.free_s:,} {tariff.measure} free" + (f", {tariff.free_calls:,} calls free" if tariff.call_price_micro else "")
+        limit += f" and {money(credit, tariff.currency)} of credit" if credit else ""
+        used = f"{units / tariff.units_a_us / MICRO:,.3f} {tariff.measure}" + (f", {calls:,} calls" if tariff.call_price_micro else "")
+        used += f", {money(owed, tariff.currency)} owed" if credit else ""
         renewal = f"{datetime.fromtimestamp(self._month_ends_us // MICRO, UTC):%Y-%m-%d}"
         told = f"Account {account.name} has used {used} this month; its quota is {limit}. It renews on {renewal} (UTC)."
         if self._is_exhausted(account, 0, 0):
