@@ -68,7 +68,7 @@ def test_an_account_without_calls_is_named(month: Path) -> None:
 
 
 def test_without_stages_it_says_so(month: Path) -> None:
-    assert usage(month, "--by", "stage").startswith("No stages in the ledger")
+    assert usage(month, "--by", "stage").startswith("No stages of pipelines in 2024-02.")
 
 
 def test_one_account_is_billed_in_a_sentence(month: Path) -> None:

@@ -47,6 +47,7 @@ def test_how_long_rows_are_kept_may_be_said():
         ("tariff = 1", "servelite.toml: tariff is a table. Write [tariff] and its fields below."),
         ("accounts = []", "servelite.toml: accounts is a table. Write [accounts] and its fields below."),
         ("[accounts]\nacme = 5", "servelite.toml: [accounts.acme] is no table. Write for example: credit_micro = 5_000_000"),
+        ('[accounts."a b"]', "servelite.toml: [accounts.'a b']: no account is named so. A name has 1 to 64 letters, digits and signs"),
         ("[tariff]\nfree = 1", "servelite.toml: [tariff] there is no field 'free'. Did you mean 'free_s'?"),
         ('[tariff]\npreset = "aws"', "servelite.toml: [tariff] preset = 'aws' is unknown. Presets: algorithmia, lambda-x86, lambda-arm."),
         ("[tariff]\npreset = 1", "servelite.toml: [tariff] preset = 1: preset is one of algorithmia, lambda-x86, lambda-arm."),

@@ -149,7 +149,7 @@ def test_calls_that_cost_count_too(clock):
     for account, calls in (("free", 2), ("rich", 3)):
         for _ in range(calls):
             run(quotas, 1, account)
-        with pytest.raises(QuotaExhausted):
+        with pytest.raises(QuotaExhausted, match=rf"{calls} calls.* this month; its quota is 10 seconds free, 2 calls free"):
             run(quotas, 1, account)
 
 

@@ -8,6 +8,8 @@ LOCAL = "local"
 """The account of calls that are made without a key."""
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+ACCOUNT_RULE = "A name has 1 to 64 letters, digits and signs of '._@-'."
 """What an account may be called."""
 
 

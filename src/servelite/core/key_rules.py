@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from servelite.core.accounts import ACCOUNT_NAME, LOCAL
+from servelite.core.accounts import ACCOUNT_NAME, ACCOUNT_RULE, LOCAL
 from servelite.core.errors import DefinitionError
 
 NAME_LENGTH = 64
@@ -23,7 +23,7 @@ def checked_account(name: str) -> str:
     if name == LOCAL:
         raise DefinitionError(f"'{LOCAL}' is the account of calls that are made without a key. Name another, for example acme.")
     if not ACCOUNT_NAME.fullmatch(name):
-        raise DefinitionError(f"{name[:80]!r} can't name an account. A name has 1 to 64 letters, digits and signs of '._@-'.")
+        raise DefinitionError(f"{name[:80]!r} can't name an account. {ACCOUNT_RULE}")
     return name
 
 

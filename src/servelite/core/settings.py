@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from servelite.core.accounts import ACCOUNT_NAME, Allowance
+from servelite.core.accounts import ACCOUNT_NAME, ACCOUNT_RULE, Allowance
 from servelite.core.errors import DefinitionError
 from servelite.core.tariff import PRESETS, Tariff
 
@@ -52,9 +52,7 @@ def read_settings(said: Mapping[str, Any], place: str) -> Settings:
     _require_known(said, ["tariff", "accounts", "ledger"], f"{place}: ", "table")
     for name in _table(said, "accounts", place):
         if name != "*" and not ACCOUNT_NAME.fullmatch(name):
-            raise DefinitionError(
-                f"{place}: [accounts.{name!r}]: no account is named so. A name is 1 to 64 letters, digits and signs of ._@-, or '*' for all others."
-            )
+            raise DefinitionError(f"{place}: [accounts.{name!r}]: no account is named so. {ACCOUNT_RULE} '*' is for all others.")
     accounts = {name: _allowance(table, f"{place}: [accounts.{name}] ") for name, table in _table(said, "accounts", place).items()}
     ledger = _checked(_table(said, "ledger", place), ["keep_days"], f"{place}: [ledger] ")
     others = accounts.pop("*", Allowance())
