@@ -158,6 +158,13 @@ class Ledger(Protocol):
         ...
 
 
+RepeatKey = tuple[str, str]
+"""An account and its Idempotency-Key."""
+
+CLAIM_US = 10_000_000
+"""How long a gateway that is not heard of any more keeps a key that it took."""
+
+
 class Seen(NamedTuple):
     """What a look into the ledger showed.
 
@@ -182,8 +189,19 @@ class AccountBook(Protocol):
         """Note when keys were last used, by id."""
         ...
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
-        """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+        """Take an Idempotency-Key, so that no other gateway runs its call too.
+
+        Returns None where it is taken; else the answer that is kept for it, or the fingerprint of the call that another gateway runs.
+        """
+        ...
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        """Hold on to keys that were taken."""
+        ...
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of a key whose call was not run."""
         ...
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import AccountBook, Kept
+from servelite.core.ports import AccountBook, Kept, RepeatKey
 from servelite.runtime.desk import Desk
 from servelite.runtime.keyring import Keyring
 from servelite.runtime.quotas import Quotas
@@ -33,11 +33,13 @@ class Accounts:
     def __init__(self, gateway: str, quotas: Quotas, now_us: Callable[[], int], open_book: Callable[[], AccountBook] | None = None) -> None:
         self.quotas = quotas
         self.keyring = Keyring(now_us)
-        self.repeats = Repeats(gateway, now_us, self._look_up if open_book else None)
+        self.repeats = Repeats(gateway, now_us, self if open_book else None)
+        self._now_us = now_us
         self._desk = Desk(open_book) if open_book else None
         self._errands = Desk(open_book) if open_book else None  # what may wait
         self._watch: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
+        self._renewals: set[asyncio.Task[None]] = set()
         self._looks = 0
 
     async def start(self) -> None:
@@ -83,6 +85,7 @@ class Accounts:
         self.repeats.arrived(seen.arrived_us)
         if is_slow_turn:
             self._note_used()
+            self._renew()
 
     def _note_used(self) -> None:
         """Have written down when keys were used, unless that is still under way."""
@@ -98,10 +101,32 @@ class Accounts:
             logger.warning("when keys were last used is to be noted later: %s", error.detail)
             self.keyring.note_used(used_us)
 
-    async def _look_up(self, account: str, repeat_key: str) -> Kept | None:
+    def _renew(self) -> None:
+        if due := self.repeats.to_renew():
+            task = asyncio.create_task(self._write_renewed(due))
+            self._renewals.add(task)
+            task.add_done_callback(self._renewals.discard)
+
+    async def _write_renewed(self, due: list[RepeatKey]) -> None:
         assert self._errands is not None
         try:
-            return await self._errands.ask(lambda book: book.kept(account, repeat_key))
+            await self._errands.ask(lambda book: book.renew(due, self._now_us()))
+        except LedgerUnavailable as error:
+            logger.warning("Idempotency-Keys that were taken can't be held on to: %s", error.detail)
+
+    async def claim(self, account: str, repeat_key: str, fingerprint: str) -> Kept | str | None:
+        """Take an Idempotency-Key in the ledger; see `AccountBook.claim`."""
+        assert self._errands is not None
+        try:
+            return await self._errands.ask(lambda book: book.claim(account, repeat_key, fingerprint, self._now_us()))
         except LedgerUnavailable as error:  # its own words name a file, or a server
-            logger.warning("an Idempotency-Key can't be looked up: %s", error.detail)
+            logger.warning("an Idempotency-Key can't be taken: %s", error.detail)
             raise LedgerUnavailable("Whether this Idempotency-Key was used before can't be told at the moment. Try again later.") from error
+
+    async def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of an Idempotency-Key whose call was not run; where that fails, it is free before long."""
+        assert self._errands is not None
+        try:
+            await self._errands.ask(lambda book: book.give_back(account, repeat_key))
+        except LedgerUnavailable as error:
+            logger.warning("an Idempotency-Key can't be given back: %s", error.detail)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
+from typing import Protocol
 
 from servelite.core.call import Answer, Call, Receipt
 from servelite.core.errors import (
@@ -21,7 +22,7 @@ from servelite.core.errors import (
     from_wire,
     wire_code,
 )
-from servelite.core.ports import Kept
+from servelite.core.ports import CLAIM_US, Kept, RepeatKey
 
 KEEP_US = 24 * 3600 * 1_000_000
 """How long an answer is kept."""
@@ -42,18 +43,32 @@ ENTRY_BYTES = 500
 
 RECEIPT_FIELDS = {field.name for field in fields(Receipt)}
 
-LookUp = Callable[[str, str], Awaitable[Kept | None]]
+RENEW_AFTER_US = CLAIM_US // 2
+
+
+class Claims(Protocol):
+    """How keys are taken in the ledger's database, so that gateways on one ledger know of each other; see `AccountBook`."""
+
+    async def claim(self, account: str, repeat_key: str, fingerprint: str) -> Kept | str | None:
+        """Take a key."""
+        ...
+
+    async def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of a key; never raises."""
+        ...
+
 
 
 class Repeats:
-    """Remembers what was answered to whom; `look_up` asks the ledger, and is None where there is no database behind it."""
+    """Remembers what was answered to whom; `claims` is None where there is no database behind it."""
 
-    def __init__(self, gateway: str, now_us: Callable[[], int], look_up: LookUp | None = None) -> None:
+    def __init__(self, gateway: str, now_us: Callable[[], int], claims: Claims | None = None) -> None:
         self._gateway = gateway
         self._now_us = now_us
-        self._look_up = look_up
-        self._running: dict[tuple[str, str], str] = {}
-        self._fresh: dict[tuple[str, str], Kept] = {}  # oldest first
+        self._claims = claims
+        self._claimed_us: dict[RepeatKey, int] = {}
+        self._running: dict[RepeatKey, str] = {}
+        self._fresh: dict[RepeatKey, Kept] = {}  # oldest first
         self._fresh_bytes: Counter[str] = Counter()  # by account
 
     async def answer(self, call: Call, run: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -68,24 +83,45 @@ class Repeats:
         """
         is_long = len(call.body) > LONG_BODY_BYTES
         who, asked = (call.account, call.repeat_key), await asyncio.to_thread(_fingerprint, call) if is_long else _fingerprint(call)
-        running = self._running.get(who)
-        if running is not None:
-            if running != asked:
-                raise _reused(call)
-            raise IdempotencyKeyInUse(f"The first call with the Idempotency-Key '{call.repeat_key}' still runs. Try again later.")
+        if who in self._running:
+            raise _running(call, self._running[who], asked)
         self._running[who] = asked
         try:
-            kept = self._fresh.get(who)
-            if kept is None and self._look_up is not None:
-                kept = await self._look_up(*who)
+            kept = self._fresh.get(who) or await self._taken(who, asked)
+            if isinstance(kept, str):
+                raise _running(call, kept, asked)
             if kept is not None and kept.at_us > self._now_us() - KEEP_US:
                 if kept.fingerprint != asked:
                     raise _reused(call)
                 return _again(call, kept)
-            self._make_room(call.account)
-            return await run()
+            return await self._run(call, who, run)
         finally:
             del self._running[who]
+
+    async def _taken(self, who: RepeatKey, asked: str) -> Kept | str | None:
+        """Take the key; return what stands in the way."""
+        if self._claims is None:
+            return None
+        found = await self._claims.claim(*who, asked)
+        if found is None:
+            self._claimed_us[who] = self._now_us()
+        return found
+
+    async def _run(self, call: Call, who: RepeatKey, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            self._make_room(call.account)
+            return await run()
+        except BaseException:
+            if self._claimed_us.pop(who, None) is not None and self._claims is not None:
+                await self._claims.give_back(*who)
+            raise
+
+    def to_renew(self) -> list[RepeatKey]:
+        """Return the keys that other gateways would take for free before long, as renewed: their calls run, or their answers are not there yet."""
+        now_us = self._now_us()
+        due = [who for who, claimed_us in self._claimed_us.items() if claimed_us < now_us - RENEW_AFTER_US]
+        self._claimed_us |= dict.fromkeys(due, now_us)
+        return due
 
     def kept(self, call: Call, at_us: int, answer: Answer) -> Kept:
         """Return what is to be kept of an answer."""
@@ -109,16 +145,17 @@ class Repeats:
         while self._fresh and self._fresh[oldest := next(iter(self._fresh))].at_us <= until_us:
             self._forget(oldest)
 
-    def _forget(self, who: tuple[str, str]) -> None:
+    def _forget(self, who: RepeatKey) -> None:
         kept = self._fresh.pop(who, None)
         if kept is not None:
+            self._claimed_us.pop(who, None)
             self._fresh_bytes[kept.account] -= len(kept.body) + ENTRY_BYTES
             self._fresh_bytes += Counter()  # those that hold nothing are not kept
 
     def _make_room(self, account: str) -> None:
         """Without a database the account's oldest go; with one, nothing goes before it has arrived there."""
         while self._is_full(account):
-            if self._look_up is not None:
+            if self._claims is not None:
                 raise LedgerUnavailable("Answers to calls with an Idempotency-Key can't be kept at the moment. Try again later.")
             own = (who for who in self._fresh if who[0] == account)
             self._forget(next(own, next(iter(self._fresh))))
@@ -146,6 +183,12 @@ def _again(call: Call, kept: Kept) -> Answer:
         name: value for name, value in json.loads(kept.receipt).items() if name in RECEIPT_FIELDS
     }  # another version may have written it
     return Answer(kept.body, kept.media_type, Receipt(**known), error, is_repeated=True)
+
+
+def _running(call: Call, running: str, asked: str) -> ServeliteError:
+    if running != asked:
+        return _reused(call)
+    return IdempotencyKeyInUse(f"The first call with the Idempotency-Key '{call.repeat_key}' still runs. Try again later.")
 
 
 def _reused(call: Call) -> IdempotencyKeyReused:
