@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage, shown_ledger
+from servelite.assembly import read_settings_file, read_usage, shown_ledger
 from servelite.cli.options import Amount, Month, config_option, ledger_option
 from servelite.cli.output import print_page, watch
 from servelite.cli.usage_page import as_page
@@ -76,7 +76,7 @@ class Question:
 @click.option("--watch", is_flag=True, help="Refresh each second until Ctrl-C.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV: the usage, or with --compare the comparison.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 @config_option
 def usage_command(**options: Any) -> None:
     """Sum calls, compute-seconds and cost; those of a running server are included.

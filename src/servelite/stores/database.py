@@ -3,7 +3,7 @@
 Statements are written once, with `?` for values, in the SQL that both speak; what they do not share is in `migrations`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -38,10 +38,6 @@ class Database(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
-
-
-Open = Callable[[], Database]
-"""Opens a database, its tables made and migrated; LedgerUnavailable where that is impossible."""
 
 
 def newer(name: str) -> LedgerUnavailable:
