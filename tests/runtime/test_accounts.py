@@ -44,13 +44,17 @@ class FakeBook:
         self.opened += 1
         return self
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
+    def look(self, since_us: int | None) -> Seen:
         self.looks += 1
         if self.is_broken:
             raise LedgerUnavailable("It is away.")
-        self.used_us |= used_us
         self.asked_since.append(since_us)
         return self.now
+
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        if self.is_broken:
+            raise LedgerUnavailable("It is away.")
+        self.used_us |= used_us
 
     def kept(self, account: str, repeat_key: str) -> Kept | None:
         if self.is_broken:

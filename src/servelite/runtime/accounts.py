@@ -77,13 +77,12 @@ class Accounts:
             is_away = False
 
     async def _look(self) -> None:
-        used_us, began_us = self.keyring.take_used(), self.quotas.month_began_us
+        began_us = self.quotas.month_began_us
         reads_spent = self.quotas.has_limits and self._looks % SPENT_EVERY == 0
         self._looks += 1
         try:
-            seen: Seen = await self._in_thread(lambda: self._opened().look(used_us, began_us if reads_spent else None))
+            seen: Seen = await self._in_thread(lambda: self._opened().look(began_us if reads_spent else None))
         except LedgerUnavailable:
-            self.keyring.note_used(used_us)
             self._looks = 0
             await self._in_thread(self._close)
             raise
@@ -92,6 +91,16 @@ class Accounts:
         if reads_spent and began_us == self.quotas.month_began_us:
             self.quotas.spent_elsewhere(seen.spent)
         self.repeats.arrived(seen.arrived_us)
+        await self._note_used()
+
+    async def _note_used(self) -> None:
+        """Note when keys were last used, another time where somebody else writes the ledger."""
+        used_us = self.keyring.take_used()
+        if used_us:
+            try:
+                await self._in_thread(lambda: self._opened().note_used(used_us))
+            except LedgerUnavailable:
+                self.keyring.note_used(used_us)
 
     async def _look_up(self, account: str, repeat_key: str) -> Kept | None:
         try:

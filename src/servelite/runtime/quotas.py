@@ -71,7 +71,7 @@ class Quotas:
         if allowance.calls_per_s is not None:
             _pace(account, allowance.calls_per_s, now_us)
         timeout_us = int(limits.timeout_s * MICRO)
-        call.held_units = self.tariff.units(timeout_us, timeout_us * limits.memory_mib)
+        call.held_units = self.tariff.units(timeout_us, self.tariff.mib_us(timeout_us, limits.memory_mib))
         account.held_units += call.held_units
         account.running += 1
 
@@ -83,7 +83,7 @@ class Quotas:
         self._in_month()
         account.held_units -= call.held_units
         call.held_units = 0
-        account.used_units += self.tariff.units(billed_us, billed_us * memory_mib)
+        account.used_units += self.tariff.units(billed_us, self.tariff.mib_us(billed_us, memory_mib))
         account.used_calls += billed_us > 0
         return self._free_left_us(account)
 

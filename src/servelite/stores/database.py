@@ -27,8 +27,11 @@ class Database(Protocol):
         """
         ...
 
-    def transaction(self, subject: str) -> AbstractContextManager[None]:
-        """Do all that is in the block, or nothing; one at a time among those of the same subject."""
+    def transaction(self, subject: str, patience_s: float | None = None) -> AbstractContextManager[None]:
+        """Do all that is in the block, or nothing; one at a time among those of the same subject.
+
+        Others are waited for, for so long at most where that is said.
+        """
         ...
 
     def is_in_place(self) -> bool:
