@@ -78,15 +78,15 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False)
 
 
-def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-    """Sum the calls of a ledger, which another process may be writing; none where it does not exist yet.
+def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
+    """Sum the calls of a ledger in several ways, all of one moment; another process may be writing it; none where it does not exist yet.
 
     Raises:
         LedgerUnavailable: the ledger can't be opened.
     """
-    from servelite.stores.ledger import sum_usage
+    from servelite.stores.ledger import NoLedger, sum_usage
 
-    return [] if ledger == "none" else sum_usage(address(ledger), by, since_us, until_us, account)
+    return NoLedger().usage(by, *span_us) if ledger == "none" else sum_usage(address(ledger), by, span_us, account)
 
 
 def shown_ledger(ledger: str) -> str:
@@ -209,7 +209,8 @@ def _engine(
     book, open_book = _ledger(ledger, settings, gateway, with_keeper=with_keeper)
     quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
     accounts = Accounts(gateway, quotas, now_us, open_book)
-    meter = Meter(book, accounts, gateway, now_us)
+    # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
+    meter = Meter(book, accounts, gateway if with_keeper else "", now_us)
     pools = {name: Pool(name, partial(new_worker, name, folder), meter, monotonic_us, machine) for name, folder in folders.items()}
     machine.memory.tenants = [pool.workers for pool in pools.values()]
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system

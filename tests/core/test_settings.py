@@ -25,9 +25,11 @@ def test_a_preset_may_be_changed_in_parts():
 
 
 def test_a_tariff_may_be_written_whole():
-    time = "price_micro = 7\nper_s = 3\nfree_s = 1\nround_up_us = 1000\nweighs_memory = true\n"
+    time = "price_micro = 7\nper_s = 3\nfree_s = 1\nround_up_us = 1000\nweighs_memory = true\nleast_mib = 64\n"
     calls = "call_price_micro = 2\nper_calls = 5\nfree_calls = 4\n"
-    assert read(f'[tariff]\n{time}{calls}currency = "EUR"').tariff == Tariff(7, 3, 1, 2, 5, 4, 1000, weighs_memory=True, currency="EUR")
+    assert read(f'[tariff]\n{time}{calls}currency = "EUR"').tariff == Tariff(
+        7, 3, 1, 2, 5, 4, 1000, weighs_memory=True, least_mib=64, currency="EUR"
+    )
 
 
 def test_accounts_have_what_their_tables_say_and_all_others_what_the_star_says():

@@ -23,6 +23,7 @@ TARIFFS = st.builds(
     free_calls=st.integers(0, 10**7),
     round_up_us=st.integers(1, 10**7),
     weighs_memory=st.booleans(),
+    least_mib=st.integers(0, 20_000),
 )
 
 GB_S = 1024 * MICRO
@@ -106,6 +107,11 @@ def test_units_are_time_or_time_weighed_with_memory(tariff, billed_us, mib_us):
     assert tariff.units(billed_us, mib_us) == (mib_us if tariff.weighs_memory else billed_us)
 
 
+@given(TARIFFS, MICROSECONDS, st.integers(0, 20_000))
+def test_time_is_weighed_with_the_memory_of_its_function_and_the_least_at_least(tariff, billed_us, memory_mib):
+    assert tariff.mib_us(billed_us, memory_mib) == billed_us * max(tariff.least_mib, memory_mib)
+
+
 @given(MICROSECONDS, st.integers(1, 20_000))
 def test_a_function_of_a_gib_costs_the_same_weighed_or_not_and_others_in_proportion(billed_us, memory_mib):
     plain, weighed = Tariff(), Tariff(weighs_memory=True)
@@ -155,6 +161,7 @@ def test_the_default_tariff_is_the_preset_algorithmia_and_bills_microseconds():
         "free_calls": 0,
         "round_up_us": 1,
         "weighs_memory": False,
+        "least_mib": 0,
         "currency": "USD",
     }
 
@@ -209,7 +216,7 @@ def test_a_month_on_lambda_costs_what_aws_charges(calls, ms, memory_mib, x86_mic
     for name, micro in (("lambda-x86", x86_micro), ("lambda-arm", arm_micro)):
         tariff = PRESETS[name]
         billed_us = calls * tariff.billed_us(ms * 1000)
-        units = tariff.units(billed_us, billed_us * memory_mib)
+        units = tariff.units(billed_us, tariff.mib_us(billed_us, memory_mib))
         assert tariff.payable_pico(units, calls) == micro * MICRO
 
 
@@ -225,6 +232,7 @@ def test_the_list_prices_of_lambda_are_those_of_aws(name, gb_s_pico, call_pico):
     assert tariff.cost_pico(GB_S, 0) == gb_s_pico
     assert tariff.cost_pico(0, 1) == call_pico
     assert (tariff.billed_us(1), tariff.billed_us(1001)) == (1000, 2000)
+    assert (tariff.mib_us(7, 64), tariff.mib_us(7, 129)) == (7 * 128, 7 * 129)
     assert (tariff.free_left_us(0), tariff.free_calls) == (400_000 * MICRO, 1_000_000)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,10 +23,10 @@ class SlowLedger(MemoryLedger):
     door: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[object, ...]] = field(default_factory=list)
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         self.asked.append((by, since_us, until_us, account))
         assert self.door.wait(10)
-        return [Usage(f"{account}", len(self.asked), 0, 0, 0, 0)]
+        return {"day": [Usage(f"{account}", len(self.asked), 0, 0, 0, 0)]}
 
 
 async def test_usage_is_summed_in_a_thread_for_one_asker_at_a_time():
@@ -35,13 +36,13 @@ async def test_usage_is_summed_in_a_thread_for_one_asker_at_a_time():
     engine = Engine({"shout": pool}, ledger, accounts, machine.memory, now_s=lambda: 1.5, random_bits=lambda count: 11)
     await engine.start()
     try:
-        asking = [asyncio.create_task(engine.usage("day", (1, 2), account)) for account in ("ada", "bert")]
+        asking = [asyncio.create_task(engine.usage(["day"], (1, 2), account)) for account in ("ada", "bert")]
         await until(lambda: bool(ledger.asked), turns=None)
         assert (await engine.call(Call("1", "shout", body=b"hello"))).body == b"HELLO"
-        assert ledger.asked == [("day", 1, 2, "ada")]
+        assert ledger.asked == [(["day"], 1, 2, "ada")]
         ledger.door.set()
-        assert [[one.group for one in groups] for groups in await asyncio.gather(*asking)] == [["ada"], ["bert"]]
-        assert ledger.asked == [("day", 1, 2, "ada"), ("day", 1, 2, "bert")]
+        assert [[one.group for one in sums["day"]] for sums in await asyncio.gather(*asking)] == [["ada"], ["bert"]]
+        assert ledger.asked == [(["day"], 1, 2, "ada"), (["day"], 1, 2, "bert")]
     finally:
         ledger.door.set()
         await engine.stop()

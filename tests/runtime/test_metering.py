@@ -71,6 +71,7 @@ def test_a_call_has_one_row_with_all_that_its_receipt_says(meter, ledger):
             memory_mib=512,
             cost_pico=10_000,
             gateway="gate",
+            mib_us=51_200,
         )
     ]
 
@@ -104,6 +105,14 @@ def test_a_tariff_rounds_and_prices_each_call(ledger):
     answers = settled(meter, [Outcome(b"x"), Outcome(error=InvalidInput("No."))], compute_us=2600)
     assert [(answer.receipt.compute_us, answer.receipt.billed_us) for answer in answers] == [(1300, 2000), (1300, 0)]
     assert [(row.billed_us, row.cost_pico) for row in ledger.rows] == [(2000, 1_002_000), (0, 0)]
+
+
+def test_a_tariff_that_weighs_memory_weighs_at_least_what_it_says(ledger):
+    tariff = Tariff(price_micro=1, per_s=1, weighs_memory=True, least_mib=1024)
+    accounts = some_accounts(lambda: NOW_US, tariff, ada=Allowance(credit_micro=0))
+    (answer,) = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x")], compute_us=3000)
+    assert [(row.billed_us, row.mib_us, row.cost_pico) for row in ledger.rows] == [(3000, 3_072_000, 3000)]
+    assert answer.receipt.free_left_us == 5_000_000_000 - 3000
 
 
 def test_an_account_with_a_quota_is_told_what_it_has_left(ledger):

@@ -52,7 +52,7 @@ def run(quotas: Quotas, billed_us: int, account: str = "free", memory_mib: int =
     """Let a call in and end it."""
     call = a_call(account)
     enter(quotas, call)
-    left_us = quotas.settle(call, billed_us, memory_mib)
+    left_us = quotas.settle(call, billed_us, quotas.tariff.mib_us(billed_us, memory_mib))
     quotas.leave(call)
     return left_us
 

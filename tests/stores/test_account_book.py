@@ -1,5 +1,6 @@
 """What every account book does: the contract of the `AccountBook` port, run over its databases."""
 
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -29,36 +30,37 @@ def insert(db, *answers):
 
 
 def test_a_new_ledger_has_nothing_to_see(book):
-    keys, spent, arrived_us = book.look({}, MONTH)
+    keys, spent, arrived_us = book.look(MONTH)
     assert (list(keys), list(spent), arrived_us) == ([], [], 0)
     assert book.kept("acme", "a") is None
 
 
 def test_keys_are_seen_at_first_and_then_only_when_they_changed(book, db):
-    assert book.look({}, None).keys == []
+    assert book.look(None).keys == []
     add_key(db, KEY)
-    assert book.look({}, None).keys == [KEY]
-    assert book.look({}, None).keys is None
+    assert book.look(None).keys == [KEY]
+    assert book.look(None).keys is None
     second = replace(KEY, id="k2", created_us=2)
     add_key(db, second)
-    assert book.look({}, None).keys == [KEY, second]
-    assert book.look({}, None).keys is None
+    assert book.look(None).keys == [KEY, second]
+    assert book.look(None).keys is None
 
 
 def test_a_revoked_key_is_seen_at_the_next_look(book, db):
     add_key(db, KEY)
-    book.look({}, None)
+    book.look(None)
     revoke_key(db, "k1", 50)
-    assert book.look({}, None).keys == [replace(KEY, revoked_us=50)]
+    assert book.look(None).keys == [replace(KEY, revoked_us=50)]
     revoke_key(db, "k1", 60)
-    assert book.look({}, None).keys is None
+    assert book.look(None).keys is None
 
 
 def test_the_last_use_is_noted_and_is_no_change_of_keys(book, db):
     add_key(db, KEY)
-    book.look({}, None)
-    assert book.look({"k1": 70}, None).keys is None
-    assert book.look({"k1": 60, "gone": 1}, None).keys is None
+    book.look(None)
+    book.note_used({"k1": 70})
+    book.note_used({"k1": 60, "gone": 1})
+    assert book.look(None).keys is None
     assert all_keys(db) == [replace(KEY, last_used_us=70)]
 
 
@@ -66,8 +68,8 @@ def test_spent_time_is_read_when_it_is_asked_for_and_not_this_gateways_own(book,
     db.insert(
         "calls", Row._fields, "id", [row(gateway="own", billed_us=1), row(gateway="other", billed_us=20), row(gateway="third", billed_us=4)]
     )
-    assert book.look({}, None).spent == []
-    assert book.look({}, MONTH).spent == [Spent("local", 24, 0, 2)]
+    assert book.look(None).spent == []
+    assert book.look(MONTH).spent == [Spent("local", 24, 0, 2)]
 
 
 def test_spent_time_leaves_out_stages_and_other_months(book, db):
@@ -81,12 +83,12 @@ def test_spent_time_leaves_out_stages_and_other_months(book, db):
             row(gateway="other", at_us=MONTH - 1, billed_us=500),
         ],
     )
-    assert book.look({}, MONTH).spent == [Spent("local", 20, 0, 1)]
+    assert book.look(MONTH).spent == [Spent("local", 20, 0, 1)]
 
 
 def test_answers_of_this_gateway_have_arrived_up_to_the_latest(book, db):
     insert(db, kept(gateway="own", at_us=NOON), kept(gateway="own", at_us=NOON + 5), kept(gateway="other", at_us=NOON + 99))
-    assert book.look({}, None).arrived_us == NOON + 5
+    assert book.look(None).arrived_us == NOON + 5
 
 
 def test_a_kept_answer_is_found_by_account_and_key(book, db):
@@ -106,26 +108,42 @@ def test_what_another_connection_wrote_is_seen(book, place):
     with closing(place.open()) as other:
         add_key(other, KEY)
         insert(other, kept(account="acme", repeat_key="a"))
-    assert book.look({}, None).keys == [KEY]
+    assert book.look(None).keys == [KEY]
     assert book.kept("acme", "a") is not None
 
 
 def test_a_file_that_was_deleted_or_replaced_is_noticed(tmp_path):
     place = address(f"{tmp_path}/ledger.db")
     with closing(DatabaseAccountBook(place.open(), "own")) as book:
-        book.look({}, None)
+        book.look(None)
         place.file.unlink()
         with pytest.raises(LedgerUnavailable, match="not where it was"):
-            book.look({}, None)
+            book.look(None)
         place.open().close()
         with pytest.raises(LedgerUnavailable, match="not where it was"):
-            book.look({}, None)
+            book.look(None)
 
 
 def test_a_server_that_went_away_is_noticed(own_postgres):
     with closing(DatabaseAccountBook(address(own_postgres.url("postgres")).open(), "own")) as book:
-        book.look({}, None)
+        book.look(None)
         own_postgres.stop()
-        for look in (lambda: book.kept("a", "b"), lambda: book.look({}, None)):
+        for look in (lambda: book.kept("a", "b"), lambda: book.look(None)):
             with pytest.raises(LedgerUnavailable):
                 look()
+
+
+def test_whoever_writes_hides_nothing_from_looks_nor_from_a_new_connection(place, db):
+    add_key(db, KEY)
+    with db.transaction("keys"), closing(DatabaseAccountBook(place.open(), "own")) as book:
+        began_s = time.monotonic()
+        assert book.look(MONTH).keys == [KEY]
+        assert book.kept("acme", "a") is None
+        with pytest.raises(LedgerUnavailable):
+            book.note_used({"k1": 70})
+        assert book.look(MONTH).keys is None
+        assert time.monotonic() - began_s < 4  # a writer of rows is waited for five seconds
+    book = DatabaseAccountBook(place.open(), "own")
+    book.note_used({"k1": 80})
+    book.close()
+    assert [key.last_used_us for key in all_keys(db)] == [80]

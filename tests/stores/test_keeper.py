@@ -19,7 +19,7 @@ from tests.stores.rows import DAY_US, EVER, kept, row
 def moved(url) -> int:
     """Return how many rows stand in the tables, those in journals not among them."""
     with closing(address(str(url)).open()) as db:
-        return sum(one.calls for one in usage(db, "function", *EVER))
+        return sum(one.calls for one in usage(db, ["function"], *EVER)["function"])
 
 
 def kept_ledger(url) -> JournaledLedger:
@@ -50,7 +50,7 @@ def test_a_ledger_without_its_keeper_loses_nothing(url):
     ledger._keeper.kill()
     ledger._keeper.wait()
     ledger.record([row()])
-    assert sum(one.calls for one in ledger.usage("function", *EVER)) == 2
+    assert sum(one.calls for one in ledger.usage(["function"], *EVER)["function"]) == 2
     ledger.close()
 
 

@@ -1,6 +1,7 @@
 """Files that an older servelite wrote become what this one reads, with the sums that they had."""
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 
@@ -9,8 +10,8 @@ import pytest
 from servelite.core.ports import BY, Row
 from servelite.stores.address import address
 from servelite.stores.ledger import JournaledLedger, sum_usage
-from servelite.stores.migrations import KEY_OF_DAYS, SQLITE, SUMS
-from servelite.stores.sums import usage
+from servelite.stores.migrations import POSTGRES, SQLITE
+from servelite.stores.sums import KEY_OF_DAYS, SUMS, usage
 from tests.stores.rows import DAY_US, EVER, NOON, row
 
 FIRST = """
@@ -43,7 +44,7 @@ def old(tmp_path):
 
 
 def asked(path) -> dict[str, object]:
-    return {by: sum_usage(address(str(path)), by, *EVER) for by in BY}
+    return sum_usage(address(str(path)), BY, EVER)
 
 
 def test_rows_of_the_first_servelite_have_their_sums_and_prices(old):
@@ -63,9 +64,9 @@ def test_a_journal_that_the_first_servelite_left_is_added(old):
     place = address(str(old))
     place.journals.mkdir()
     (place.journals / "1234-abcdef01.jsonl").write_text(json.dumps([left[: len(FIELDS)], ROWS[0][: len(FIELDS)]]) + "\n")
-    (late,) = [one for one in sum_usage(place, "account", *EVER) if one.group == "late"]
+    (late,) = [one for one in sum_usage(place, ["account"], EVER)["account"] if one.group == "late"]
     assert (late.calls, late.billed_us, late.cost_pico) == (1, 7, 700)
-    assert sum(one.calls for one in sum_usage(place, "function", *EVER)) == len(ROWS) + 1
+    assert sum(one.calls for one in sum_usage(place, ["function"], EVER)["function"]) == len(ROWS) + 1
 
 
 def test_a_journal_that_was_half_moved_then_goes_on_where_it_was(old):
@@ -76,13 +77,13 @@ def test_a_journal_that_was_half_moved_then_goes_on_where_it_was(old):
     with contextlib.closing(sqlite3.connect(old)) as database:
         database.execute("INSERT INTO journals VALUES (?, ?)", ["1234-abcdef01.jsonl", len(moved)])
         database.commit()
-    assert sum(one.calls for one in sum_usage(place, "function", *EVER)) == len(ROWS) + 1
+    assert sum(one.calls for one in sum_usage(place, ["function"], EVER)["function"]) == len(ROWS) + 1
 
 
 def test_new_rows_are_added_to_old_sums(old):
     ledger = JournaledLedger(address(str(old)))
     ledger.record([row(function="f0", compute_us=1000)])
-    (before,) = [one for one in ledger.usage("function", *EVER) if one.group == "f0"]
+    (before,) = [one for one in ledger.usage(["function"], *EVER)["function"] if one.group == "f0"]
     ledger.close()
     assert (before.calls, before.compute_us) == (13, 1000 + sum(one.compute_us for one in ROWS if one.function == "f0"))
 
@@ -98,7 +99,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(old):
         assert len(database.execute("SELECT * FROM calls").fetchone()) == len(FIELDS)
         database.execute("DROP TABLE answers")
         database.commit()
-    assert sum(one.calls for one in sum_usage(address(str(old)), "function", *EVER)) == len(ROWS)
+    assert sum(one.calls for one in sum_usage(address(str(old)), ["function"], EVER)["function"]) == len(ROWS)
 
 
 def columns(db, table) -> list[str]:
@@ -112,4 +113,22 @@ def columns(db, table) -> list[str]:
 def test_both_databases_have_a_column_for_everything(db):
     assert set(columns(db, "calls")) == set(Row._fields)
     assert set(columns(db, "days")) == {*KEY_OF_DAYS, *SUMS}
-    assert usage(db, "function", *EVER) == []
+    assert usage(db, ["function"], *EVER)["function"] == []
+
+
+DIGESTS = [
+    pytest.param(SQLITE, 0, "04978d128cd9951c", id="SQLite 1"),
+    pytest.param(SQLITE, 1, "67f78d277c78dcb2", id="SQLite 2"),
+    pytest.param(POSTGRES, 0, "f76457e28e269497", id="PostgreSQL 1"),
+]
+
+
+def test_every_version_has_a_digest():
+    assert len(DIGESTS) == len(SQLITE) + len(POSTGRES)
+
+
+@pytest.mark.parametrize(("versions", "number", "digest"), DIGESTS)
+def test_a_version_stays_as_it_was_released(versions, number, digest):
+    """Whoever changes a released version has tables on disk that differ from it: add a version instead."""
+    words = " ".join("; ".join(versions[number]).split())
+    assert hashlib.sha256(words.encode()).hexdigest()[:16] == digest

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import Kept, Row
+from servelite.core.ports import KEEP_ANSWERS_US, Kept, Row
 from servelite.stores.journal import READ_BYTES, Journal
-from servelite.stores.moving import DAMAGED, KEEP_ANSWERS_US, LONGEST_NAME_BYTES, move_journals
+from servelite.stores.lines import LONGEST_NAME_BYTES
+from servelite.stores.moving import DAMAGED, move_journals
 from tests.stores.rows import kept, row
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def answers(db) -> list[Kept]:
 
 def test_rows_arrive_as_they_were_recorded(db, tmp_path):
     rows = [
-        row(account="Zoë\n\t\"'\\", key_id="k", version="v", parent="p", stage="s", memory_mib=5, cost_pico=7, gateway="g")
+        row(account="Zoë\n\t\"'\\", key_id="k", version="v", parent="p", stage="s", memory_mib=5, cost_pico=7, gateway="g", mib_us=8)
         for _ in range(3)
     ]
     journal = Journal(tmp_path / "j")
@@ -239,7 +240,7 @@ DAMAGES = [
     changed(compute_us=float("nan")),
     changed(compute_us=1.5),
     changed(cold=True),
-    changed(billed_us=2**62, memory_mib=2**10),
+    changed(mib_us=2**63),
     changed(compute_us=2**62, memory_mib=2**20),
     changed(account={}),
     changed(account=5),
@@ -323,8 +324,8 @@ def test_rows_of_the_first_servelite_are_filled_up_with_their_price(db, tmp_path
     old = row(billed_us=1234, compute_us=1300)
     leave(tmp_path / "j", line(old[:OLD_FIELDS]))
     move_journals(db, tmp_path / "j")
-    assert db.query("SELECT id, key_id, version, parent, stage, memory_mib, cost_pico, gateway FROM calls") == [
-        (old.id, "", "", "", "", 0, 123_400, "")
+    assert db.query("SELECT id, key_id, version, parent, stage, memory_mib, cost_pico, gateway, mib_us FROM calls") == [
+        (old.id, "", "", "", "", 0, 123_400, "", 0)
     ]
     assert db.query("SELECT calls, billed_us, cost_pico FROM days") == [(1, 1234, 123_400)]
 

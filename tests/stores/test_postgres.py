@@ -62,7 +62,7 @@ def refusal(url: str) -> LedgerUnavailable:
 
 
 def count(url: str) -> int:
-    return sum(one.calls for one in sum_usage(address(url), "function", *EVER))
+    return sum(one.calls for one in sum_usage(address(url), ["function"], EVER)["function"])
 
 
 def moved(url: str) -> int:
@@ -184,7 +184,7 @@ def test_rows_wait_in_the_journal_while_the_server_is_away_and_arrive_once(own_p
     own_postgres.stop()
     ledger.record([row()])
     with pytest.raises(LedgerUnavailable, match="can't be used"):
-        ledger.usage("function", *EVER)
+        ledger.usage(["function"], *EVER)["function"]
     logged = ""
 
     def keeper_has_noticed() -> bool:

@@ -38,7 +38,7 @@ def opened(path: Path) -> JournaledLedger:
 
 
 def counted(path: Path) -> dict[str, int]:
-    return {usage.group: usage.calls for usage in sum_usage(address(str(path)), "function", *EVER)}
+    return {usage.group: usage.calls for usage in sum_usage(address(str(path)), ["function"], EVER)["function"]}
 
 
 def write_journal(path: Path, content: bytes, name: str = "1-a.jsonl") -> None:
@@ -70,7 +70,7 @@ def test_the_rows_of_a_process_are_there_exactly_once_however_it_ended(path, pro
     assert process.returncode == code
     for _ in range(2):
         ledger = opened(path)
-        assert [usage.calls for usage in ledger.usage("function", *EVER)] == [100]
+        assert [usage.calls for usage in ledger.usage(["function"], *EVER)["function"]] == [100]
         ledger.close()
 
 
@@ -82,7 +82,7 @@ def test_processes_that_write_at_once_lose_and_double_nothing(path):
             counted(path)
             if one.poll() is not None and other.poll() is not None:
                 break
-    recorded = ledger.usage("function", *EVER)
+    recorded = ledger.usage(["function"], *EVER)["function"]
     ledger.close()
     assert {usage.group: usage.calls for usage in recorded} == counted(path)
     assert (counted(path)["a"], counted(path)["b"]) == (1500, 1500)

@@ -1,5 +1,9 @@
 """Sums over the ledger, by all that can be asked, and what accounts spent elsewhere."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 
 from servelite.core.accounts import Spent
@@ -14,7 +18,7 @@ def insert(db):
 
 
 def groups(db, by, span=EVER, account=None) -> list[tuple[str, int, int]]:
-    return [(one.group, one.calls, one.compute_us) for one in usage(db, by, *span, account)]
+    return [(one.group, one.calls, one.compute_us) for one in usage(db, [by], *span, account)[by]]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +65,12 @@ def test_sums_of_one_account_hold_nothing_of_others(db, insert, by):
 )
 def test_whole_days_are_summed(db, insert, span, days):
     insert(row(), row(at_us=NOON + DAY_US))
-    assert sorted(one.group for one in usage(db, "day", *map(instant, span))) == days
+    assert sorted(one.group for one in usage(db, ["day"], *map(instant, span))["day"]) == days
 
 
 def test_failed_calls_are_those_whose_code_is_not_ok(db, insert):
     insert(row(), row(code="timed_out", status=504), row(code="invalid_input", status=422, billed_us=0))
-    assert [(one.calls, one.failed, one.billed_calls) for one in usage(db, "function", *EVER)] == [(3, 2, 2)]
+    assert [(one.calls, one.failed, one.billed_calls) for one in usage(db, ["function"], *EVER)["function"]] == [(3, 2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_failed_calls_are_those_whose_code_is_not_ok(db, insert):
 )
 def test_whole_seconds_are_what_a_coarser_tariff_would_bill(db, insert, times, whole_s):
     insert(*(row(billed_us=time) for time in times))
-    assert [one.whole_s for one in usage(db, "function", *EVER)] == [whole_s]
+    assert [one.whole_s for one in usage(db, ["function"], *EVER)["function"]] == [whole_s]
 
 
 @pytest.mark.parametrize(
@@ -97,13 +101,36 @@ def test_whole_seconds_are_what_a_coarser_tariff_would_bill(db, insert, times, w
 )
 def test_lambda_would_bill_milliseconds_times_memory(db, insert, compute_us, memory_mib, lambda_mib_ms):
     insert(row(compute_us=compute_us, memory_mib=memory_mib))
-    assert [one.lambda_mib_ms for one in usage(db, "function", *EVER)] == [lambda_mib_ms]
+    assert [one.lambda_mib_ms for one in usage(db, ["function"], *EVER)["function"]] == [lambda_mib_ms]
+
+
+def test_sums_that_are_read_together_are_of_one_moment(db, place):
+    """Somebody inserts rows meanwhile, and every sum has as many of them as the others."""
+    is_enough = threading.Event()
+
+    def insert_on_and_on():
+        with closing(place.open()) as other:
+            while not is_enough.is_set():
+                other.insert("calls", Row._fields, "id", [row(account=f"a{n}", function=f"f{n}", key_id=f"k{n}") for n in range(9)])
+
+    seen = set()
+    with ThreadPoolExecutor(1) as pool:
+        inserting = pool.submit(insert_on_and_on)
+        try:
+            while len(seen) < 30:
+                assert not inserting.done()
+                sums = usage(db, BY, *EVER)
+                seen.add(tuple(sum(one.calls for one in sums[by]) for by in BY if by != "stage"))
+        finally:
+            is_enough.set()
+        inserting.result()
+    assert all(len(set(one)) == 1 for one in seen)
 
 
 def test_every_sum_is_in_its_place(db, insert):
     for _ in range(2):
-        insert(row(compute_us=1500, cpu_us=7, billed_us=1_500_000, memory_mib=200, cost_pico=11, code="x"))
-    assert usage(db, "function", *EVER) == [
+        insert(row(compute_us=1500, cpu_us=7, billed_us=1_500_000, memory_mib=200, mib_us=300_000_000, cost_pico=11, code="x"))
+    assert usage(db, ["function"], *EVER)["function"] == [
         Usage(
             group="f",
             calls=2,
@@ -122,11 +149,11 @@ def test_every_sum_is_in_its_place(db, insert):
 
 def test_spent_elsewhere_is_each_accounts_at_other_gateways(db, insert):
     insert(
-        row(account="a", gateway="other", billed_us=10, memory_mib=2),
-        row(account="a", gateway="third", billed_us=5, memory_mib=4),
+        row(account="a", gateway="other", billed_us=10, mib_us=20),
+        row(account="a", gateway="third", billed_us=5, mib_us=20),
         row(account="a", gateway="third", billed_us=0),
         row(account="a", gateway="own", billed_us=1000),
-        row(account="b", gateway="other", billed_us=7, memory_mib=1),
+        row(account="b", gateway="other", billed_us=7, mib_us=7),
         row(account="c", gateway="own", billed_us=1),
     )
     assert sorted(spent_elsewhere(db, "own", 0), key=lambda one: one.account) == [Spent("a", 15, 40, 2), Spent("b", 7, 7, 1)]

@@ -1,19 +1,19 @@
 """`GET /usage`: what the calls of a month used and cost; to a plain key of its own account, to an admin key of all."""
 
 import logging
-from collections.abc import Mapping
-from operator import attrgetter
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from servelite.core.accounts import ACCOUNT_NAME, ApiKey
-from servelite.core.bill import bill, read_month
+from servelite.core.bill import bill, read_by, read_month, sums_of_bill
 from servelite.core.errors import Forbidden, InvalidInput, LedgerUnavailable
 from servelite.core.month import CalendarMonth
-from servelite.core.ports import BY
 from servelite.core.tariff import MICRO
 from servelite.runtime.engine import Engine
 
 logger = logging.getLogger("servelite.http")
+
+Said = TypeVar("Said")
 
 ASKED = ("month", "by", "account")
 
@@ -26,19 +26,16 @@ async def read_bill(engine: Engine, key: ApiKey | None, asked: Mapping[str, str]
         InvalidInput: the query names what there is not.
         LedgerUnavailable: the ledger can't be read.
     """
-    by = _checked(asked)
-    month = _month(asked["month"]) if "month" in asked else CalendarMonth.of(int(engine.now_s() * MICRO))
-    span_us = month.begins_us, month.ends_us
+    _require_known(asked)
+    by = _read("by", read_by, asked.get("by", "function"))
+    month = _read("month", read_month, asked["month"]) if "month" in asked else CalendarMonth.of(int(engine.now_s() * MICRO))
     account = _whose(key, asked.get("account"))
     try:
-        groups = await engine.usage(by, span_us, account)
-        accounts = groups if by == "account" else await engine.usage("account", span_us, account)
+        sums = await engine.usage(sums_of_bill(by), (month.begins_us, month.ends_us), account)
     except LedgerUnavailable as error:  # its own words name a file, or a server
         logger.error("usage can't be read: %s", error.detail)
         raise LedgerUnavailable("The ledger can't be read at the moment; the server's log says why. Try again later.") from error
-    if by == "day":
-        groups.sort(key=attrgetter("group"))
-    return bill(month, by, groups, accounts, engine.accounts.quotas.tariff)
+    return bill(month, by, sums, engine.accounts.quotas.tariff)
 
 
 def _whose(key: ApiKey | None, account: str | None) -> str | None:
@@ -52,22 +49,17 @@ def _whose(key: ApiKey | None, account: str | None) -> str | None:
     return key.account
 
 
-def _checked(asked: Mapping[str, str]) -> str:
-    """Return what is summed by, once the query is known to hold nothing strange."""
+def _require_known(asked: Mapping[str, str]) -> None:
     for name in asked:
         if name not in ASKED:
             raise _refusal(name[:50], f"There is no parameter '{name[:50]}'. There are: {', '.join(ASKED)}.")
-    by = asked.get("by", "function")
-    if by not in BY:
-        raise _refusal("by", f"Usage can't be summed by '{by[:50]}'. It can by: {', '.join(BY)}.")
-    return by
 
 
-def _month(said: str) -> CalendarMonth:
+def _read(name: str, read: Callable[[str], Said], said: str) -> Said:
     try:
-        return read_month(said)
+        return read(said)
     except ValueError as error:
-        raise _refusal("month", str(error)) from error
+        raise _refusal(name, str(error)) from error
 
 
 def _refusal(name: str, message: str) -> InvalidInput:

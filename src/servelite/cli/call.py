@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, inline_engine, own_key
+from servelite.assembly import inline_engine, own_key
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
@@ -32,7 +32,7 @@ URL_TIMEOUT_S = 3000
 @click.argument("path")
 @click.argument("input_", metavar="[INPUT | @FILE | -]", required=False)
 @click.option("--url", help="Call a running server, for example http://127.0.0.1:8080.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 def call_command(path: str, input_: str | None, url: str | None, ledger: str) -> None:
     """Call a function once: the output goes to stdout, the receipt to stderr.
 

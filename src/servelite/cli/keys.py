@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, create_key, read_keys, revoke_key
+from servelite.assembly import create_key, read_keys, revoke_key
 from servelite.cli.options import ledger_option
 from servelite.cli.output import print_table
 from servelite.core.accounts import ApiKey
@@ -37,7 +37,7 @@ def keys_command() -> None:
 @click.option("--functions", default="*", show_default=True, metavar="NAMES", help="What it may call: names, with * and ?.")
 @click.option("--expires", default="never", show_default=True, metavar="WHEN", help="When it ends: 90d, 12h, 2027-01-31, never.")
 @click.option("--admin", "is_admin", is_flag=True, help="Let it read the metrics too, and everybody's usage.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 def create_command(*, account: str, name: str, functions: str, expires: str, is_admin: bool, ledger: str) -> None:
     """Make a key. It is printed on stdout, once: only its hash is kept.
 
@@ -62,7 +62,7 @@ def create_command(*, account: str, name: str, functions: str, expires: str, is_
 @keys_command.command("list")
 @click.option("--account", help="Of this account only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 def list_command(account: str | None, as_json: bool, ledger: str) -> None:
     """List keys, those too that are worth nothing any more; never the keys themselves, which nobody knows.
 
@@ -84,7 +84,7 @@ def list_command(account: str | None, as_json: bool, ledger: str) -> None:
 
 @keys_command.command("revoke")
 @click.argument("key_id", metavar="ID")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 def revoke_command(key_id: str, ledger: str) -> None:
     """Make a key worth nothing, at once and for ever. ID is the key's id, or all of the key.
 

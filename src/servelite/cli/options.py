@@ -1,12 +1,12 @@
 """Options and kinds of values that several commands share."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from servelite.assembly import DEFAULT_LEDGER
 from servelite.core.bill import read_month
 from servelite.core.month import CalendarMonth
 from servelite.core.tariff import MICRO
@@ -100,10 +100,10 @@ class Amount(click.ParamType[int, Any]):
         return int(match[1]) * MICRO + int((match[2] or "").ljust(6, "0"))
 
 
-def ledger_option(default: str) -> Callable[[Any], Any]:
-    """Make the --ledger option."""
+def ledger_option(command: Any) -> Any:
+    """Add the --ledger option."""
     help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
-    return click.option("--ledger", default=default, show_default=True, metavar="URL", help=help_)
+    return click.option("--ledger", default=DEFAULT_LEDGER, show_default=True, metavar="URL", help=help_)(command)
 
 
 def config_option(command: Any) -> Any:

@@ -26,7 +26,7 @@ logger = logging.getLogger("servelite.http")
 @click.option("--require-key", is_flag=True, help="Answer only those who send a key; servelite keys makes them.")
 @click.option("--allow-host", multiple=True, type=HostName(), metavar="NAME", help="Another name of this server, as behind a proxy.")
 @click.option("--allow-origin", multiple=True, type=Origin(), metavar="URL", help="Web pages that may call besides the server's own.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 @config_option
 def run_command(  # noqa: PLR0913  one an option
     *,

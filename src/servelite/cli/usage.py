@@ -2,19 +2,20 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage, shown_ledger
+from servelite.assembly import read_settings_file, read_usage, shown_ledger
 from servelite.cli.options import Amount, Month, config_option, ledger_option
 from servelite.cli.output import print_page, watch
 from servelite.cli.usage_page import as_page
 from servelite.cli.usage_report import Report, as_csv, as_json, total
+from servelite.core.bill import sums_of_bill
 from servelite.core.comparison import Rent, compare
 from servelite.core.month import CalendarMonth
 from servelite.core.ports import BY, Usage
@@ -52,21 +53,13 @@ class Question:
         """Read the ledger as it is now."""
         now_us = time.time_ns() // 1000
         month = self.month or CalendarMonth.of(now_us)
-        groups = self._sums(self.by, month)
-        if self.by == "day":
-            groups.sort(key=attrgetter("group"))
-        accounts = groups if self.by == "account" else self._sums("account", month)
+        has_days = self.plot or self.png is not None
+        by = dict.fromkeys([*sums_of_bill(self.by), *(["day"] if has_days else [])])
+        sums = read_usage(self.ledger, list(by), (month.begins_us, month.ends_us), self.account)
         rent = None if self.machine_micro is None else Rent(self.machine_micro, month.hours_begun(now_us))
-        prices = compare(accounts, tariff, rent) if self.compare or rent else None
-        days = self._days(month) if self.plot or self.png else None
-        return Report(month, now_us, self.by, groups, accounts, tariff, shown_ledger(self.ledger), self.account, prices, rent, days)
-
-    def _days(self, month: CalendarMonth) -> list[tuple[date, int]]:
-        used = {one.group: one.compute_us for one in self._sums("day", month)}
-        return [(day, used.get(f"{day}", 0)) for day in month.days()]
-
-    def _sums(self, by: str, month: CalendarMonth) -> list[Usage]:
-        return read_usage(self.ledger, by, month.begins_us, month.ends_us, self.account)
+        prices = compare(sums["account"], tariff, rent) if self.compare or rent else None
+        days = _days(month, sums["day"]) if has_days else None
+        return Report(month, now_us, self.by, sums, tariff, shown_ledger(self.ledger), self.account, prices, rent, days)
 
 
 @click.command("usage")
@@ -80,7 +73,7 @@ class Question:
 @click.option("--watch", is_flag=True, help="Refresh each second until Ctrl-C.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV: the usage, or with --compare the comparison.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 @config_option
 def usage_command(**options: Any) -> None:
     """Sum calls, compute-seconds and cost; those of a running server are included.
@@ -107,6 +100,12 @@ def usage_command(**options: Any) -> None:
         click.echo(as_csv(report), nl=False)
     else:
         print_page(as_page(report, with_chart=question.plot))
+
+
+def _days(month: CalendarMonth, used: Sequence[Usage]) -> list[tuple[date, int]]:
+    """Return each day of a month with its compute time, µs."""
+    compute_us = {one.group: one.compute_us for one in used}
+    return [(day, compute_us.get(f"{day}", 0)) for day in month.days()]
 
 
 def _draw(report: Report, file: Path) -> None:

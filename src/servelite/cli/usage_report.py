@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
-from servelite.core.bill import bill, priced
+from servelite.core.bill import bill, in_order, priced
 from servelite.core.comparison import Price, Rent
 from servelite.core.month import CalendarMonth
 from servelite.core.ports import Usage
@@ -18,8 +18,7 @@ from servelite.core.tariff import Tariff
 class Report:
     """What there is to tell of a month; `now_us` is when it was read.
 
-    groups    what was used, by function, account or whatever `by` says
-    accounts  what each account used, which is what is billed
+    sums      what was used, by what `by` says and by account, which is what is billed
     ledger    the ledger's name, and `account` the only one that was asked for
     prices    what it would have cost, and `rent` of the machine among the places; None where nobody asked
     days      each day's compute time, µs; None where nobody asked
@@ -28,8 +27,7 @@ class Report:
     month: CalendarMonth
     now_us: int
     by: str
-    groups: Sequence[Usage]
-    accounts: Sequence[Usage]
+    sums: Mapping[str, Sequence[Usage]]
     tariff: Tariff
     ledger: str
     account: str | None = None
@@ -37,10 +35,20 @@ class Report:
     rent: Rent | None = None
     days: Sequence[tuple[date, int]] | None = None
 
+    @property
+    def groups(self) -> list[Usage]:
+        """What was used, by function, account or whatever `by` says."""
+        return in_order(self.by, self.sums[self.by])
+
+    @property
+    def accounts(self) -> Sequence[Usage]:
+        """What each account used."""
+        return self.sums["account"]
+
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return a report as JSON-able data."""
-    said = bill(report.month, report.by, report.groups, report.accounts, report.tariff)
+    said = bill(report.month, report.by, report.sums, report.tariff)
     return said if report.prices is None else {**said, "compare": [_price(one) for one in report.prices]}
 
 

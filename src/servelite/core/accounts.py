@@ -68,7 +68,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What an account used in a month: billed time, that time weighed with its functions' MiB, and billed calls."""
+    """What an account used in a month: billed time, that time weighed with memory, and billed calls."""
 
     account: str
     billed_us: int

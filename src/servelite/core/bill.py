@@ -1,11 +1,12 @@
 """A month's bill, as programs read it: what groups of calls used and cost, and what accounts have free and to pay."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from servelite.core.month import CalendarMonth
-from servelite.core.ports import Usage
+from servelite.core.ports import BY, Usage
 from servelite.core.tariff import Tariff, rounded_micro
 
 
@@ -17,12 +18,29 @@ def read_month(said: str) -> CalendarMonth:
     return CalendarMonth(int(found[1]), int(found[2]))
 
 
-def bill(month: CalendarMonth, by: str, groups: Sequence[Usage], accounts: Sequence[Usage], tariff: Tariff) -> dict[str, Any]:
-    """Put a month's sums together, for programs."""
+def read_by(said: str) -> str:
+    """Read what usage is to be summed by; ValueError, with the cure, for anything else."""
+    if said not in BY:
+        raise ValueError(f"Usage can't be summed by '{said[:50]}'. It can by: {', '.join(BY)}.")
+    return said
+
+
+def sums_of_bill(by: str) -> list[str]:
+    """Return what usage has to be summed by for a bill: as was asked for, and by account, for accounts are who pays."""
+    return list(dict.fromkeys([by, "account"]))
+
+
+def in_order(by: str, groups: Sequence[Usage]) -> list[Usage]:
+    """Return groups as a bill has them: days as they come, all else as it was summed."""
+    return sorted(groups, key=attrgetter("group")) if by == "day" else list(groups)
+
+
+def bill(month: CalendarMonth, by: str, sums: Mapping[str, Sequence[Usage]], tariff: Tariff) -> dict[str, Any]:
+    """Put a month's sums together, for programs: those that `sums_of_bill` names, all of one moment."""
     return {
         "month": f"{month}",
-        "usage": [priced(one, by, tariff) for one in groups],
-        "accounts": [free(one, tariff) for one in accounts],
+        "usage": [priced(one, by, tariff) for one in in_order(by, sums[by])],
+        "accounts": [free(one, tariff) for one in sums["account"]],
     }
 
 

@@ -8,6 +8,7 @@ from servelite.core.accounts import ApiKey, Spent
 from servelite.core.call import BatchReply, Call
 from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
+from servelite.core.month import DAY_US
 
 
 class Worker(Protocol):
@@ -62,9 +63,10 @@ class Row(NamedTuple):
     peak_kib    the worker's largest resident memory so far
     version     of the function: what its card says, or a digest of its folder
     parent      the call of which it is a stage, and `stage` which one; both empty for a call of its own
-    memory_mib  the memory limit of the function, which some tariffs weigh
+    memory_mib  the memory limit of the function
     cost_pico   its price in millionths of a millionth, free time not taken off
-    gateway     the process that answered it
+    gateway     the process that answered it; empty for one that is no gateway, as `servelite call`
+    mib_us      billed time, weighed with the memory limit as `Tariff.mib_us` does; of a pipeline, the sum of its stages
     """
 
     id: str
@@ -90,6 +92,14 @@ class Row(NamedTuple):
     memory_mib: int = 0
     cost_pico: int = 0
     gateway: str = ""
+    mib_us: int = 0
+
+
+KEEP_ANSWERS_US = DAY_US
+"""How long an answer is kept for those who repeat its Idempotency-Key."""
+
+ANSWER_BYTES = 500
+"""What an answer takes besides its body, about."""
 
 
 class Kept(NamedTuple):
@@ -117,7 +127,7 @@ class Usage:
     """What one group of calls used: times in µs, `units` and `cost_pico` as in `core.tariff`.
 
     billed_calls  calls that are billed any time
-    mib_us        billed time times the memory limit of the function
+    mib_us        billed time, weighed with the memory limits of the functions
     whole_s       the billed calls' time, each rounded up to a whole second
     lambda_mib_ms the time of all calls, each rounded up to a millisecond, times the memory limit (128 MiB at least)
     """
@@ -146,10 +156,10 @@ class Ledger(Protocol):
         """Keep rows, and answers with them, so that a killed process does not lose them; LedgerUnavailable where it can't."""
         ...
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-        """Sum the calls of the whole days (UTC) in a time span, most compute first; of one account, or of all.
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum the calls of the whole days (UTC) in a time span, all of one moment, most compute first; of one account, or of all.
 
-        `by` is one of BY. Stages are counted with the call that they are part of, and by themselves only by `stage`.
+        `by` are some of BY. Stages are counted with the call that they are part of, and by themselves only by `stage`.
         """
         ...
 
@@ -182,11 +192,14 @@ class AccountBook(Protocol):
     """What a gateway reads again and again of a ledger that others write too; LedgerUnavailable where it can't."""
 
     def look(self, since_us: int | None) -> Seen:
-        """Look at keys and kept answers, and at what was spent since a midnight, None if not."""
+        """Look at keys and kept answers, and at what was spent since a midnight, None if not; nobody who writes is waited for."""
         ...
 
     def note_used(self, used_us: Mapping[str, int]) -> None:
-        """Note when keys were last used, by id."""
+        """Note when keys were last used, by id; the latest of several gateways counts.
+
+        LedgerUnavailable where it can't be written at once, which does no harm: note them another time.
+        """
         ...
 
     def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:

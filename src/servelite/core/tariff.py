@@ -23,6 +23,7 @@ class Tariff:
     free_calls                   calls free for each account and calendar month
     round_up_us                  each call's time is billed in whole steps of this
     weighs_memory                whether a second counts as many GB-seconds as the function has GiB
+    least_mib                    functions with less memory are weighed as if they had this
 
     The default is Algorithmia's: 10,000 credits were one dollar and one credit one second, so one
     cent buys 100 seconds; and 5,000 free seconds a month. Only its rounding to whole seconds is not kept.
@@ -36,14 +37,19 @@ class Tariff:
     free_calls: int = 0
     round_up_us: int = 1
     weighs_memory: bool = False
+    least_mib: int = 0
     currency: str = "USD"
 
     def billed_us(self, compute_us: int) -> int:
         """Round a call's time up as this tariff bills it."""
         return -(-compute_us // self.round_up_us) * self.round_up_us
 
+    def mib_us(self, billed_us: int, memory_mib: int) -> int:
+        """Weigh billed time with the memory limit of its function."""
+        return billed_us * max(self.least_mib, memory_mib)
+
     def units(self, billed_us: int, mib_us: int) -> int:
-        """Return the units of some billed time; `mib_us` is the same time, weighed with the MiB of its functions."""
+        """Return the units of some billed time; `mib_us` is the same time, weighed."""
         return mib_us if self.weighs_memory else billed_us
 
     @property
@@ -83,9 +89,9 @@ class Tariff:
 PRESETS = {
     "algorithmia": Tariff(),
     # AWS Lambda, us-east-1, 2026: 0.0000166667 USD a GB-second on x86, 0.0000133334 on arm64, by the millisecond,
-    # 0.20 USD a million requests; 400,000 GB-seconds and a million requests free each month.
-    "lambda-x86": Tariff(166_667, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True),
-    "lambda-arm": Tariff(133_334, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True),
+    # 128 MB at least, 0.20 USD a million requests; 400,000 GB-seconds and a million requests free each month.
+    "lambda-x86": Tariff(166_667, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True, least_mib=128),
+    "lambda-arm": Tariff(133_334, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True, least_mib=128),
 }
 
 

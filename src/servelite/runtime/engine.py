@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
@@ -214,7 +214,7 @@ class Engine:
         known = [pool.workers.description for pool in self.pools.values()]
         return sorted(filter(None, known), key=lambda one: one.name)
 
-    async def usage(self, by: str, span_us: tuple[int, int], account: str | None = None) -> list[Usage]:
+    async def usage(self, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
         """Sum calls as `Ledger.usage` does, one asker after the other, in a thread: calls do not wait for it.
 
         Raises:

@@ -47,17 +47,18 @@ class Meter:
         self._ledger.record(rows, kept)
         for one in kept:
             self._repeats.hold(one)
-        for call, answer in zip(calls, answers, strict=True):
-            answer.receipt.free_left_us = self._quotas.settle(call, answer.receipt.billed_us, function.limits.memory_mib)
+        for call, answer, row in zip(calls, answers, rows, strict=True):
+            answer.receipt.free_left_us = self._quotas.settle(call, row.billed_us, row.mib_us)
         return answers
 
     def _row(self, call: Call, at_us: int, outcome: Outcome, receipt: Receipt, peak_kib: int, function: Description) -> Row:
         error, memory_mib, billed_us = outcome.error, function.limits.memory_mib, receipt.billed_us
         status, code = (error.status, wire_code(error)) if error else (200, "ok")
-        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, billed_us * memory_mib), int(billed_us > 0))
+        mib_us = self._tariff.mib_us(billed_us, memory_mib)
+        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0))
         whose = call.id, at_us, call.account, call.function, status, code
         times = receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch
         sizes = len(call.body), len(outcome.body), int(receipt.cold), billed_us
-        whence = call.key_id, function.version, call.parent, call.stage, memory_mib, cost_pico, self._gateway
+        whence = call.key_id, function.version, call.parent, call.stage, memory_mib, cost_pico, self._gateway, mib_us
         # by position, because two dozen keywords a row take longer than all the rest; a test holds the order to Row's
         return Row._make((*whose, *times, *sizes, *whence))

@@ -83,18 +83,18 @@ class Quotas:
         if self._is_exhausted(account, account.held_units, account.held_calls):
             raise self._exhausted(account)
         most_us = self.tariff.billed_us(int(limits.timeout_s * MICRO))
-        call.held_units = self.tariff.units(most_us, most_us * limits.memory_mib)
+        call.held_units = self.tariff.units(most_us, self.tariff.mib_us(most_us, limits.memory_mib))
         account.held_units += call.held_units
         account.held_calls += 1
 
-    def settle(self, call: Call, billed_us: int, memory_mib: int) -> int | None:
-        """Count what a call really used; return the free time that its account has left, None where it has no quota."""
+    def settle(self, call: Call, billed_us: int, mib_us: int) -> int | None:
+        """Count what a call really used, as its row says; return the free time that its account has left, None where it has no quota."""
         account = self._find(call.account)
         if account is None:
             return None
         self._in_month()
         _give_back(account, call)
-        account.used_units += self.tariff.units(billed_us, billed_us * memory_mib)
+        account.used_units += self.tariff.units(billed_us, mib_us)
         account.used_calls += billed_us > 0
         return self._free_left_us(account)
 

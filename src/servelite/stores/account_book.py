@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Seen
+from servelite.stores.answers import arrived_us, find_answer
 from servelite.stores.database import Database
 from servelite.stores.keys import all_keys, note_used
 from servelite.stores.sums import spent_elsewhere
@@ -19,22 +20,27 @@ class DatabaseAccountBook:
         self._keys_seen: tuple[int, int] | None = None
 
     def look(self, since_us: int | None) -> Seen:
-        """Look at keys, spent time and kept answers; see `AccountBook`."""
-        if not self._db.is_in_place():
-            raise LedgerUnavailable("The ledger's database is not where it was.")
+        """Look at keys, spent time and kept answers, writing nothing: readers need no lock; see `AccountBook`."""
+        self._require_place()
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)
-        ((arrived_us,),) = self._db.query("SELECT coalesce(max(at_us), 0) FROM answers WHERE gateway = ?", [self._gateway])
-        return Seen(self._changed_keys(), spent, arrived_us)
+        return Seen(self._changed_keys(), spent, arrived_us(self._db, self._gateway))
 
     def note_used(self, used_us: Mapping[str, int]) -> None:
-        """Note when keys were last used, by id."""
+        """Note when keys were last used, by id, unless somebody else writes; see `AccountBook`."""
+        self._require_place()
         note_used(self._db, used_us)
 
     def kept(self, account: str, repeat_key: str) -> Kept | None:
         """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
-        columns = ", ".join(Kept._fields)
-        rows = self._db.query(f"SELECT {columns} FROM answers WHERE account = ? AND repeat_key = ?", [account, repeat_key])  # noqa: S608
-        return Kept(*rows[0])._replace(body=bytes(rows[0][6])) if rows else None
+        return find_answer(self._db, account, repeat_key)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def _require_place(self) -> None:
+        if not self._db.is_in_place():
+            raise LedgerUnavailable("The ledger's database is not where it was.")
 
     def _changed_keys(self) -> list[ApiKey] | None:
         """Return all keys where one was added or revoked since the last time."""
@@ -44,7 +50,3 @@ class DatabaseAccountBook:
         keys = all_keys(self._db)
         self._keys_seen = seen
         return keys
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._db.close()

@@ -3,7 +3,7 @@
 Statements are written once, with `?` for values, in the SQL that both speak; what they do not share is in `migrations`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -27,8 +27,11 @@ class Database(Protocol):
         """
         ...
 
-    def transaction(self, subject: str) -> AbstractContextManager[None]:
-        """Do all that is in the block, or nothing; one at a time among those of the same subject."""
+    def transaction(self, subject: str, patience_s: float | None = None) -> AbstractContextManager[None]:
+        """Do all that is in the block, or nothing; one at a time among those of the same subject.
+
+        Others are waited for, for so long at most where that is said.
+        """
         ...
 
     def is_in_place(self) -> bool:
@@ -38,10 +41,6 @@ class Database(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
-
-
-Open = Callable[[], Database]
-"""Opens a database, its tables made and migrated; LedgerUnavailable where that is impossible."""
 
 
 def newer(name: str) -> LedgerUnavailable:

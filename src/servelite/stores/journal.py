@@ -1,17 +1,14 @@
 """An append-only file of ledger rows, written before an answer leaves and moved into the database behind.
 
-One `write` a batch: a line with the JSON array of its rows, or with an object where answers are kept
-with them (`rows`, and `kept` with bodies in base64). The kernel has the line when `write`
-returns, so a killed process loses nothing (a power cut may lose the last moments). Each writing
-process has a file of its own in the journal's folder and holds a lock on it for as long as it lives;
-how far each file has been moved stands in the database, in the transaction that moved it, so any
-process may move any file at any time and no row arrives twice.
+One `write` a batch: a line, as `lines` has them. The kernel has it when `write` returns, so a killed
+process loses nothing (a power cut may lose the last moments). Each writing process has a file of its own
+in the journal's folder and holds a lock on it for as long as it lives; how far each file has been moved
+stands in the database, in the transaction that moved it, so any process may move any file at any time and
+no row arrives twice.
 """
 
-import base64
 import contextlib
 import fcntl
-import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -20,6 +17,7 @@ from pathlib import Path
 
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row
+from servelite.stores.lines import write_line
 
 ROTATE_BYTES = 16 * 1024 * 1024
 """A file that has grown to this is left for a new one: about 100,000 rows."""
@@ -51,9 +49,8 @@ class Journal:
         Raises:
             LedgerUnavailable: the disk is full, the file can't be written, or too much waits for the database.
         """
-        line = _write_json({"rows": rows, "kept": list(map(_writable, kept))} if kept else rows).encode() + b"\n"
         try:
-            self._write(line)
+            self._write(write_line(rows, kept))
         except OSError as error:
             raise LedgerUnavailable(f"The call could not be metered, so it is not answered: {error.strerror}. Try again later.") from error
 
@@ -102,14 +99,6 @@ class Journal:
                 self._file, self._size = file, 0
                 return
             os.close(file)
-
-
-def _writable(kept: Kept) -> list[str | int]:
-    """Return an answer as JSON can have it, its body in base64."""
-    return [base64.b64encode(field).decode() if isinstance(field, bytes) else field for field in kept]
-
-
-_write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)

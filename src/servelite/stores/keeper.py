@@ -18,7 +18,8 @@ import time
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.logs import log_handler
 from servelite.stores.address import address
-from servelite.stores.moving import let_go, move_journals
+from servelite.stores.moving import move_journals
+from servelite.stores.retention import let_go
 
 MOVE_EVERY_S = 0.25
 """Rows of this span share one transaction; for so long a row may stand in the journal only, longer on a machine without idle time."""
@@ -27,7 +28,7 @@ PAUSE_S = 5.0
 """How long a ledger that refused is left alone."""
 
 TIDY_EVERY_S = 60.0
-"""How often old rows are deleted."""
+"""How often what has become old is let go."""
 
 logger = logging.getLogger("servelite.ledger")
 

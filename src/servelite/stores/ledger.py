@@ -30,7 +30,7 @@ class JournaledLedger:
     def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
         """Open the ledger and take over what killed processes left in their journals.
 
-        The keeper is started with the first row, and again if it ends; without one the rows are moved when the ledger is closed.
+        The keeper is started now, and again if it ends; without one the rows are moved when the ledger is read, and when it is closed.
 
         Raises:
             LedgerUnavailable: the database or the journal's folder can't be written.
@@ -43,17 +43,21 @@ class JournaledLedger:
             if start_keeper is None or waiting_bytes(place.journals) <= MOST_AT_ONCE_BYTES:
                 move_journals(db, place.journals)
         self._journal = Journal(place.journals)
+        self._look_after_keeper()
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Append rows, and answers with them, to the journal; LedgerUnavailable where the disk refuses."""
         self._journal.append(rows, kept)
-        if self._start_keeper is not None and time.monotonic() >= self._look_at_s:
-            self._look_at_s = time.monotonic() + KEEPER_AGAIN_S
-            self._have_keeper(self._start_keeper)
+        self._look_after_keeper()
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-        """Sum calls, those still in a journal of this machine among them; see `Ledger`."""
-        return sum_usage(self._place, by, since_us, until_us, account)
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum calls; see `Ledger`. Those still in the journals come in first, unless a keeper sees to that: its work is not done here.
+
+        It does so in idle time and in a process of its own; here calls would wait for it.
+        """
+        keeper = self._keeper
+        is_kept = keeper is not None and keeper.poll() is None
+        return sum_usage(self._place, by, (since_us, until_us), account, moves_journals=not is_kept)
 
     def close(self) -> None:
         """Give up the journal, and have its last rows moved."""
@@ -63,6 +67,11 @@ class JournaledLedger:
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+
+    def _look_after_keeper(self) -> None:
+        if self._start_keeper is not None and time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + KEEPER_AGAIN_S
+            self._have_keeper(self._start_keeper)
 
     def _have_keeper(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         """Start a keeper where none is."""
@@ -85,9 +94,9 @@ class NoLedger:
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Forget the rows."""
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         """Know of no call."""
-        return []
+        return {one: [] for one in by}
 
     def close(self) -> None:
         """Have nothing to close."""
@@ -99,10 +108,13 @@ def _close_stdin(process: subprocess.Popen[bytes]) -> None:
             process.stdin.close()
 
 
-def sum_usage(place: Address, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-    """Sum the calls of a ledger that this process does not write; none where it does not exist yet. See `Ledger.usage`."""
+def sum_usage(
+    place: Address, by: Sequence[str], span_us: tuple[int, int], account: str | None = None, *, moves_journals: bool = True
+) -> dict[str, list[Usage]]:
+    """Sum the calls of a ledger, by default with those still in the journals; none where it does not exist yet. See `Ledger.usage`."""
     if not place.exists():
-        return []
+        return {one: [] for one in by}
     with contextlib.closing(place.open()) as db:
-        move_journals(db, place.journals)
-        return usage(db, by, since_us, until_us, account)
+        if moves_journals:
+            move_journals(db, place.journals)
+        return usage(db, by, *span_us, account)

@@ -133,10 +133,12 @@ class PostgresDatabase:
             raise
 
     @contextlib.contextmanager
-    def transaction(self, subject: str) -> Iterator[None]:
-        """Do all or nothing, one at a time for each subject."""
+    def transaction(self, subject: str, patience_s: float | None = None) -> Iterator[None]:
+        """Do all or nothing, one at a time for each subject; see `Database`."""
         self.query("BEGIN")
         try:
+            if patience_s is not None:
+                self.query(f"SET LOCAL lock_timeout = {round(patience_s * 1000)}")
             self.query("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [f"servelite {subject}"])
             yield
             self.query("COMMIT")

@@ -61,9 +61,9 @@ class SqliteDatabase:
             raise
 
     @contextlib.contextmanager
-    def transaction(self, subject: str) -> Iterator[None]:
-        """Do all or nothing, as the only writer of the file."""
-        self.query("BEGIN IMMEDIATE")
+    def transaction(self, subject: str, patience_s: float | None = None) -> Iterator[None]:
+        """Do all or nothing, as the only writer of the file; see `Database`."""
+        self._begin(BUSY_S if patience_s is None else patience_s)
         try:
             yield
             self.query("COMMIT")
@@ -71,6 +71,14 @@ class SqliteDatabase:
             if self._db.in_transaction:
                 self.query("ROLLBACK")
             raise
+
+    def _begin(self, patience_s: float) -> None:
+        """Become the only writer of the file."""
+        try:
+            self.query(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+            self.query("BEGIN IMMEDIATE")
+        finally:
+            self.query(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
 
     def is_in_place(self) -> bool:
         """Tell whether the file is still the one that its path names, not deleted or replaced."""
@@ -86,11 +94,16 @@ class SqliteDatabase:
     def _migrate(self) -> None:
         self.query("PRAGMA journal_mode = WAL")
         self.query("PRAGMA synchronous = NORMAL")
+        if self._version() == len(SQLITE):
+            return  # as nearly always: then nobody who writes is waited for
         with self.transaction("migration"):
-            ((version,),) = self.query("PRAGMA user_version")
-            if version > len(SQLITE):
-                raise newer(str(self._path))
-            for number, statements in enumerate(SQLITE[version:], start=version + 1):
+            for number, statements in enumerate(SQLITE[self._version() :], start=self._version() + 1):
                 for statement in statements:
                     self.query(statement)
                 self.query(f"PRAGMA user_version = {number}")
+
+    def _version(self) -> int:
+        ((version,),) = self.query("PRAGMA user_version")
+        if version > len(SQLITE):
+            raise newer(str(self._path))
+        return int(version)
