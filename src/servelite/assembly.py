@@ -205,7 +205,7 @@ def _engine(
     def monotonic_us() -> int:
         return time.monotonic_ns() // 1000
 
-    gateway = secrets.token_hex(4)
+    gateway = secrets.token_hex(8)
     book, open_book = _ledger(ledger, settings, gateway, with_keeper=with_keeper)
     quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
     accounts = Accounts(gateway, quotas, now_us, open_book)
@@ -235,4 +235,4 @@ def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) ->
         return NoLedger(), None
     place = address(url)
     keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
-    return JournaledLedger(place, keeper), lambda: DatabaseAccountBook(place.open(), gateway)
+    return JournaledLedger(place, keeper, gateway if with_keeper else ""), lambda: DatabaseAccountBook(place.open(), gateway)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,7 +12,7 @@ from servelite.core.accounts import Allowance, ApiKey, Spent
 from servelite.core.call import Call
 from servelite.core.errors import LedgerUnavailable, Unauthorized
 from servelite.core.function import Limits
-from servelite.core.ports import Kept, Seen
+from servelite.core.ports import CLAIM_US, Kept, RepeatKey, Seen
 from servelite.core.tariff import Tariff
 from servelite.runtime import accounts as room
 from servelite.runtime.accounts import Accounts
@@ -40,6 +40,8 @@ class FakeBook:
     used_us: dict[str, int] = field(default_factory=dict)
     asked_since: list[int | None] = field(default_factory=list)
     lock: threading.Event = field(default_factory=threading.Event)
+    claims: list[str] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lock.set()
@@ -63,10 +65,17 @@ class FakeBook:
             raise LedgerUnavailable("It is away.")
         self.used_us |= used_us
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
         if self.is_broken:
             raise LedgerUnavailable("/srv/ledger.db is away.")
+        self.claims.append(repeat_key)
         return None
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        self.renewed += [key for _, key in keys]
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        self.claims.remove(repeat_key)
 
     def close(self) -> None:
         self.closed += 1
@@ -218,3 +227,20 @@ async def test_without_a_ledger_nothing_is_looked_at():
     await accounts.start()
     assert not is_known(accounts)
     await accounts.stop()
+
+
+async def test_a_key_that_was_taken_is_held_on_to_while_its_call_runs_and_given_back_if_it_fails(accounts, book):
+    door = asyncio.Event()
+
+    async def run():
+        await door.wait()
+        raise LedgerUnavailable("The disk is full.")
+
+    asked = asyncio.create_task(accounts.repeats.answer(Call("1", "f", repeat_key="k"), run))
+    await until(lambda: book.claims == ["k"])
+    accounts._now_us.us += CLAIM_US
+    await until(lambda: book.renewed == ["k"])
+    door.set()
+    with pytest.raises(LedgerUnavailable, match="full"):
+        await asked
+    assert book.claims == []

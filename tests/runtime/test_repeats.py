@@ -7,9 +7,9 @@ import pytest
 
 from servelite.core.call import Answer, Call, Receipt
 from servelite.core.errors import AnswerNotKept, FunctionFailed, IdempotencyKeyInUse, IdempotencyKeyReused, LedgerUnavailable, NoWorker
-from servelite.core.ports import Kept
+from servelite.core.ports import CLAIM_US, Kept
 from servelite.runtime import repeats as room
-from servelite.runtime.repeats import KEEP_US, MOST_ANSWER_BYTES, Repeats
+from servelite.runtime.repeats import KEEP_US, MOST_ANSWER_BYTES, Repeats, _fingerprint
 from tests.runtime.fakes import Clock, settle
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +27,25 @@ class Rig:
     door: asyncio.Event = field(default_factory=asyncio.Event)
     recorded: list[Kept] = field(default_factory=list)
     moved: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    elsewhere: dict[tuple[str, str], str] = field(default_factory=dict)
+    claimed: list[tuple[str, str]] = field(default_factory=list)
+    given_back: list[tuple[str, str]] = field(default_factory=list)
     error: Exception | None = None
 
     def __post_init__(self) -> None:
         self.door.set()
-        self.repeats = Repeats("gate", self.clock, self._look_up if self.with_database else None)
+        self.repeats = Repeats("gate", self.clock, self if self.with_database else None)
 
-    async def _look_up(self, account: str, repeat_key: str) -> Kept | None:
-        return self.moved.get((account, repeat_key))
+    async def claim(self, account: str, repeat_key: str, fingerprint: str) -> Kept | str | None:
+        who = account, repeat_key
+        if who in self.moved:
+            return self.moved[who]
+        if who not in self.elsewhere:
+            self.claimed.append(who)
+        return self.elsewhere.get(who)
+
+    async def give_back(self, account: str, repeat_key: str) -> None:
+        self.given_back.append((account, repeat_key))
 
     async def ask(self, body: bytes = b"in", key: str = "k", account: str = "ada", function: str = "f", id_: str = "1") -> Answer:
         call = Call(id_, function, body=body, account=account, repeat_key=key)
@@ -223,3 +234,40 @@ async def test_a_long_body_is_told_from_another_by_its_last_byte(rig):
     assert (await rig.ask(body)).is_repeated
     with pytest.raises(IdempotencyKeyReused):
         await rig.ask(body[:-1] + b"y")
+
+
+async def test_what_another_gateway_runs_is_not_run_here(rig):
+    rig.elsewhere[("ada", "k")] = _fingerprint(Call("1", "f", body=b"in"))
+    with pytest.raises(IdempotencyKeyInUse):
+        await rig.ask()
+    with pytest.raises(IdempotencyKeyReused):
+        await rig.ask(b"other")
+    assert (rig.ran, rig.repeats._running) == ([], {})
+    rig.elsewhere.clear()
+    await rig.ask()
+    assert rig.ran == [b"in"]
+
+
+async def test_a_key_is_given_back_only_where_its_call_was_not_run(rig):
+    await rig.ask(key="a")
+    rig.error = NoWorker("f has no worker.")
+    with pytest.raises(NoWorker):
+        await rig.ask(key="b")
+    assert (rig.claimed, rig.given_back) == ([("ada", "a"), ("ada", "b")], [("ada", "b")])
+
+
+async def test_a_key_is_held_on_to_until_its_answer_has_arrived(rig):
+    rig.door.clear()
+    asked = asyncio.create_task(rig.ask())
+    await settle()
+    assert rig.repeats.to_renew() == []
+    rig.clock.us += CLAIM_US // 2 + 1
+    assert rig.repeats.to_renew() == [("ada", "k")]
+    assert rig.repeats.to_renew() == []
+    rig.door.set()
+    await asked
+    rig.clock.us += CLAIM_US // 2 + 1
+    assert rig.repeats.to_renew() == [("ada", "k")]
+    rig.clock.us += CLAIM_US // 2 + 1
+    rig.move()
+    assert rig.repeats.to_renew() == []

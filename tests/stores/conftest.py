@@ -12,7 +12,7 @@ from servelite.stores.database import Database
 from tests.postgres import GivenServer
 
 DATABASES = ["sqlite", "postgres"]
-TABLES = ["calls", "days", "journals", "keys", "answers"]
+TABLES = ["calls", "days", "journals", "keys", "answers", "claims"]
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row
+from tests.stores.conftest import TABLES
 from tests.stores.rows import kept, row
 
 ANSWERS = ("answers", Kept._fields, "account, repeat_key")
@@ -31,7 +32,7 @@ def do(db, *deeds):
 
 def test_a_new_database_has_the_tables_empty(new_place):
     with closing(new_place.open()) as db:
-        assert [db.query(f"SELECT count(*) FROM {table}") for table in ("calls", "days", "journals", "keys", "answers")] == [[(0,)]] * 5
+        assert [db.query(f"SELECT count(*) FROM {table}") for table in TABLES] == [[(0,)]] * len(TABLES)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 255, 256, 257, 3999, 4000, 4001])

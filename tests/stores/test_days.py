@@ -56,7 +56,7 @@ def sums(every: list[Row]) -> dict[tuple[object, ...], list[int]]:
             "cost_pico": one.cost_pico,
             "billed_calls": int(one.billed_us > 0),
             "mib_us": one.mib_us,
-            "whole_s": -(-one.billed_us // 1_000_000),
+            "whole_s": -(-one.compute_us // 1_000_000) if one.billed_us else 0,
             "lambda_mib_ms": -(-one.compute_us // 1000) * max(one.memory_mib, 128),
         }
         days[key] = [before + of_one[name] for before, name in zip(days[key], SUMS, strict=True)]

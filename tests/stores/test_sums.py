@@ -80,11 +80,12 @@ def test_failed_calls_are_those_whose_code_is_not_ok(db, insert):
         pytest.param([1_000_000], 1, id="a second is a second"),
         pytest.param([1_000_001], 2, id="a microsecond more is two"),
         pytest.param([1] * 23, 23, id="each call by itself"),
-        pytest.param([0, 0], 0, id="what is not billed is none"),
+        pytest.param([0, 0], 0, id="no time is none"),
     ],
 )
-def test_whole_seconds_are_what_a_coarser_tariff_would_bill(db, insert, times, whole_s):
-    insert(*(row(billed_us=time) for time in times))
+@pytest.mark.parametrize("billed", [1, 3_000_000], ids=["billed finely", "billed coarsely"])
+def test_whole_seconds_are_the_compute_time_of_billed_calls_each_rounded_up(db, insert, times, whole_s, billed):
+    insert(*(row(compute_us=time, billed_us=billed) for time in times), row(compute_us=5, billed_us=0))
     assert [one.whole_s for one in usage(db, ["function"], *EVER)["function"]] == [whole_s]
 
 
@@ -141,7 +142,7 @@ def test_every_sum_is_in_its_place(db, insert):
             cost_pico=22,
             billed_calls=2,
             mib_us=600_000_000,
-            whole_s=4,
+            whole_s=2,
             lambda_mib_ms=800,
         )
     ]

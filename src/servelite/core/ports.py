@@ -128,7 +128,7 @@ class Usage:
 
     billed_calls  calls that are billed any time
     mib_us        billed time, weighed with the memory limits of the functions
-    whole_s       the billed calls' time, each rounded up to a whole second
+    whole_s       the compute time of billed calls, each rounded up to a whole second
     lambda_mib_ms the time of all calls, each rounded up to a millisecond, times the memory limit (128 MiB at least)
     """
 

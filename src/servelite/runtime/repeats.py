@@ -58,7 +58,6 @@ class Claims(Protocol):
         ...
 
 
-
 class Repeats:
     """Remembers what was answered to whom; `claims` is None where there is no database behind it."""
 
@@ -117,7 +116,7 @@ class Repeats:
             raise
 
     def to_renew(self) -> list[RepeatKey]:
-        """Return the keys that other gateways would take for free before long, as renewed: their calls run, or their answers are not there yet."""
+        """Return the keys to hold on to, as renewed: their calls run, or their answers are not in the database yet."""
         now_us = self._now_us()
         due = [who for who, claimed_us in self._claimed_us.items() if claimed_us < now_us - RENEW_AFTER_US]
         self._claimed_us |= dict.fromkeys(due, now_us)
@@ -136,7 +135,7 @@ class Repeats:
     def hold(self, kept: Kept) -> None:
         """Hold an answer that was recorded, until it has arrived in the database."""
         who = kept.account, kept.repeat_key
-        self._forget(who)
+        self._drop(who)
         self._fresh[who] = kept
         self._fresh_bytes[kept.account] += len(kept.body) + ENTRY_BYTES
 
@@ -146,9 +145,12 @@ class Repeats:
             self._forget(oldest)
 
     def _forget(self, who: RepeatKey) -> None:
+        self._drop(who)
+        self._claimed_us.pop(who, None)
+
+    def _drop(self, who: RepeatKey) -> None:
         kept = self._fresh.pop(who, None)
         if kept is not None:
-            self._claimed_us.pop(who, None)
             self._fresh_bytes[kept.account] -= len(kept.body) + ENTRY_BYTES
             self._fresh_bytes += Counter()  # those that hold nothing are not kept
 

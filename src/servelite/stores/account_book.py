@@ -1,11 +1,12 @@
 """What a gateway reads again and again of its ledger's database, on a connection of its own that is kept open."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import Kept, Seen
-from servelite.stores.answers import arrived_us, find_answer
+from servelite.core.ports import Kept, RepeatKey, Seen
+from servelite.stores.answers import arrived_us
+from servelite.stores.claims import give_back, renew, take
 from servelite.stores.database import Database
 from servelite.stores.keys import all_keys, note_used
 from servelite.stores.sums import spent_elsewhere
@@ -30,9 +31,18 @@ class DatabaseAccountBook:
         self._require_place()
         note_used(self._db, used_us)
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
-        """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
-        return find_answer(self._db, account, repeat_key)
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+        """Take an Idempotency-Key for this gateway; see `AccountBook`."""
+        self._require_place()
+        return take(self._db, self._gateway, (account, repeat_key), fingerprint, now_us)
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        """Hold on to keys that were taken."""
+        renew(self._db, self._gateway, keys, now_us)
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of a key whose call was not run."""
+        give_back(self._db, self._gateway, (account, repeat_key))
 
     def close(self) -> None:
         """Close the connection."""

@@ -32,10 +32,10 @@ READ_BYTES = 256 * 1024
 class Journal:
     """The file this process appends to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gateway: str = "") -> None:
         """Begin a file in the folder, which is made; LedgerUnavailable where it can't be."""
         self._folder = folder
-        self._name = f"{os.getpid()}-{secrets.token_hex(8)}"  # no other has it, on other machines neither
+        self._name = f"{os.getpid()}-{gateway or secrets.token_hex(8)}"  # no other has it, on other machines neither
         self._files = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +106,11 @@ class JournalFile:
     """A journal file as the one who moves its rows sees it."""
 
     path: Path
+
+    @property
+    def gateway(self) -> str:
+        """The gateway that wrote it, as far as its name tells."""
+        return self.path.name.split("-")[1] if self.path.name.count("-") == 2 else ""
 
     def size(self) -> int:
         """Return how long it is; 0 where it is gone."""

@@ -27,8 +27,8 @@ logger = logging.getLogger("servelite.ledger")
 class JournaledLedger:
     """The `Ledger` port on a database: `record` appends to the journal; a keeper moves the rows behind, if there is one."""
 
-    def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
-        """Open the ledger and take over what killed processes left in their journals.
+    def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None, gateway: str = "") -> None:
+        """Open the ledger and take over what killed processes left in their journals; `gateway` is whose ledger it is.
 
         The keeper is started now, and again if it ends; without one the rows are moved when the ledger is read, and when it is closed.
 
@@ -42,7 +42,7 @@ class JournaledLedger:
         with contextlib.closing(place.open()) as db:
             if start_keeper is None or waiting_bytes(place.journals) <= MOST_AT_ONCE_BYTES:
                 move_journals(db, place.journals)
-        self._journal = Journal(place.journals)
+        self._journal = Journal(place.journals, gateway)
         self._look_after_keeper()
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:

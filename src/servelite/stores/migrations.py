@@ -44,7 +44,8 @@ SQLITE: tuple[tuple[str, ...], ...] = (
         """
         INSERT INTO days
         SELECT at_us / 86400000000, account, '', function, '', '', count(*), sum(code <> 'ok'), sum(compute_us), sum(cpu_us),
-          sum(billed_us), sum(cost_pico), sum(billed_us > 0), 0, sum((billed_us + 999999) / 1000000),
+          sum(billed_us), sum(cost_pico), sum(billed_us > 0), 0,
+          sum(CASE WHEN billed_us = 0 THEN 0 ELSE (compute_us + 999999) / 1000000 END),
           sum((compute_us + 999) / 1000 * 128)
         FROM calls GROUP BY at_us / 86400000000, account, function
         """,
@@ -53,7 +54,8 @@ SQLITE: tuple[tuple[str, ...], ...] = (
           INSERT INTO days VALUES (
             NEW.at_us / 86400000000, NEW.account, NEW.key_id, NEW.function, NEW.stage, NEW.gateway, 1, NEW.code <> 'ok',
             NEW.compute_us, NEW.cpu_us, NEW.billed_us, NEW.cost_pico, NEW.billed_us > 0, NEW.mib_us,
-            (NEW.billed_us + 999999) / 1000000, (NEW.compute_us + 999) / 1000 * max(NEW.memory_mib, 128)
+            CASE WHEN NEW.billed_us = 0 THEN 0 ELSE (NEW.compute_us + 999999) / 1000000 END,
+            (NEW.compute_us + 999) / 1000 * max(NEW.memory_mib, 128)
           )
           ON CONFLICT (day, account, key_id, function, stage, gateway) DO UPDATE SET
             calls = calls + excluded.calls, failed = failed + excluded.failed, compute_us = compute_us + excluded.compute_us,
@@ -78,6 +80,12 @@ SQLITE: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX answers_by_age ON answers (at_us)",
         "CREATE INDEX answers_by_gateway ON answers (gateway, at_us)",
+        """
+        CREATE TABLE claims (
+          account TEXT NOT NULL, repeat_key TEXT NOT NULL, fingerprint TEXT NOT NULL, gateway TEXT NOT NULL, until_us INTEGER NOT NULL,
+          PRIMARY KEY (account, repeat_key)
+        ) STRICT, WITHOUT ROWID
+        """,
     ),
 )
 """Statements that bring the tables from one `user_version` to the next."""
@@ -113,7 +121,8 @@ POSTGRES: tuple[tuple[str, ...], ...] = (
           INSERT INTO days
           SELECT at_us / 86400000000, account, key_id, function, stage, gateway, count(*), count(nullif(code, 'ok')),
             sum(compute_us), sum(cpu_us), sum(billed_us), sum(cost_pico), count(nullif(billed_us, 0)), sum(mib_us),
-            sum((billed_us + 999999) / 1000000), sum((compute_us + 999) / 1000 * greatest(memory_mib, 128))
+            sum(CASE WHEN billed_us = 0 THEN 0 ELSE (compute_us + 999999) / 1000000 END),
+            sum((compute_us + 999) / 1000 * greatest(memory_mib, 128))
           FROM added
           GROUP BY at_us / 86400000000, account, key_id, function, stage, gateway
           ORDER BY at_us / 86400000000, account, key_id, function, stage, gateway
@@ -147,6 +156,12 @@ POSTGRES: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX answers_by_age ON answers (at_us)",
         "CREATE INDEX answers_by_gateway ON answers (gateway, at_us)",
+        """
+        CREATE TABLE claims (
+          account text COLLATE "C" NOT NULL, repeat_key text COLLATE "C" NOT NULL, fingerprint text COLLATE "C" NOT NULL,
+          gateway text COLLATE "C" NOT NULL, until_us bigint NOT NULL, PRIMARY KEY (account, repeat_key)
+        )
+        """,
     ),
 )
 """The same for PostgreSQL, where the version stands in the table `servelite`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Row
 from servelite.stores.answers import add_answers
+from servelite.stores.claims import give_all_back
 from servelite.stores.database import Database
 from servelite.stores.journal import JournalFile, journal_files
 from servelite.stores.lines import Lines, is_sound, read_lines
@@ -28,6 +29,8 @@ def move_journals(db: Database, folder: Path) -> None:
                 _move(db, file)
             if is_abandoned:
                 file.path.unlink(missing_ok=True)
+                if not any(one.gateway == file.gateway for one in journal_files(folder)):  # a living one has a newer file
+                    give_all_back(db, file.gateway)
                 # not before: a file that outlives its note would be moved again, when its rows may have been let go
                 db.query("DELETE FROM journals WHERE name = ?", [file.path.name])
 

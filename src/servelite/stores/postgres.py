@@ -41,7 +41,7 @@ TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 RIGHTS = """
     SELECT current_setting('server_encoding') = 'UTF8', current_setting('transaction_read_only') = 'off' AND (
       SELECT bool_and(has_table_privilege(name, may)) FROM
-        unnest(ARRAY['calls', 'days', 'journals', 'keys', 'answers']) AS name,
+        unnest(ARRAY['calls', 'days', 'journals', 'keys', 'answers', 'claims']) AS name,
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may)
 """
 

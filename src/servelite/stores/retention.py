@@ -3,6 +3,7 @@
 from servelite.core.call import call_id
 from servelite.core.month import DAY_US, CalendarMonth
 from servelite.stores.answers import KEEP_ANSWERS_BYTES, let_answers_go
+from servelite.stores.claims import let_claims_go
 from servelite.stores.database import Database
 from servelite.stores.sums import fold_gateways
 
@@ -20,6 +21,7 @@ def let_go(db: Database, now_us: int, keep_days: int, keep_answers_bytes: int = 
     """
     is_more_to_fold = fold_gateways(db, CalendarMonth.of(max(FOLD_AFTER_US, now_us) - FOLD_AFTER_US).begins_us)
     let_answers_go(db, now_us, keep_answers_bytes)
+    let_claims_go(db, now_us)
     return _let_rows_go(db, now_us - keep_days * DAY_US) or is_more_to_fold
 
 
