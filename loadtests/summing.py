@@ -59,4 +59,21 @@ def _row(number: int, tariff: Tariff) -> Row:
     whose = call_id(at_us // 1000, number), at_us, f"account-{number % ACCOUNTS}", f"function-{number % FUNCTIONS}"
     times = 40, 0, compute_us, compute_us * 9 // 10, 90_000, BATCH
     cost_pico = tariff.cost_pico(compute_us, 1)
-    return Row(*whose, 200, "ok", *times, 120, 60, 0, compute_us, f"key-{number % ACCOUNTS}", "1", "", "", 512, cost_pico, "figures")
+    return Row(
+        *whose,
+        200,
+        "ok",
+        *times,
+        120,
+        60,
+        0,
+        compute_us,
+        f"key-{number % ACCOUNTS}",
+        "1",
+        "",
+        "",
+        512,
+        cost_pico,
+        "figures",
+        tariff.mib_us(compute_us, 512),
+    )

@@ -10,21 +10,22 @@ import pytest
 from tests.adapters.conftest import FUNCTIONS
 from tests.adapters.problem import check_problem
 from tests.cli.command import servelite_here as servelite
-from tests.server import Server
+from tests.server import Server, until
 
 
 def test_without_keys_anybody_reads_what_all_calls_of_this_month_used(server: Server) -> None:
     assert server.call("double", 4).status == 200
+    until(lambda: "double" in [group["function"] for group in server.get("/usage").json()["usage"]])
     said = server.get("/usage").json()
     assert said["month"] == f"{datetime.now(UTC):%Y-%m}"
-    assert "double" in [group["function"] for group in said["usage"]]
     assert [account["account"] for account in said["accounts"]] == ["local"]
 
 
 @pytest.mark.parametrize("query", ["by=function", "by=account", "by=key", "by=day", "by=stage", "month=2001-12", "account=local"])
 def test_it_says_what_the_command_says(server: Server, query: str) -> None:
     option = [] if query == "account=local" else ["--" + query]
-    assert server.get(f"/usage?{query}").json() == json.loads(servelite("usage", "--json", *option, cwd=server.cwd).stdout)
+    said = json.loads(servelite("usage", "--json", *option, cwd=server.cwd).stdout)  # first, for it moves what waits
+    assert server.get(f"/usage?{query}").json() == said
 
 
 def test_another_account_has_used_nothing(server: Server) -> None:

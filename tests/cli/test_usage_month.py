@@ -23,7 +23,8 @@ def call(day: int, **changes: Any) -> Any:
     fields = {"function": "f", "compute_us": SECOND_US, "account": "acme", "memory_mib": 512, **changes}
     fields.setdefault("billed_us", fields["compute_us"])
     cost_pico = Tariff().cost_pico(fields["billed_us"], 1)
-    return row(at_us=BEGAN_US + (day - 1) * DAY_US, cpu_us=7, cost_pico=cost_pico, **fields)
+    mib_us = Tariff().mib_us(fields["billed_us"], fields["memory_mib"])
+    return row(at_us=BEGAN_US + (day - 1) * DAY_US, cpu_us=7, cost_pico=cost_pico, mib_us=mib_us, **fields)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.adapters.problem import check_problem
 from tests.cli.command import servelite
-from tests.functional.ledger import wait_for_rows
+from tests.functional.ledger import read_rows, wait_for_rows
 from tests.keys import bearer, make_key
 from tests.server import Reply, Server, read_reply, until
 
@@ -215,7 +215,9 @@ def used(server: Server, make: Callable[..., dict[str, str]]) -> dict[str, dict[
     """Return the keys of two accounts that have made calls."""
     keys = {"bert": make("bert"), "cleo": make("cleo")}
     for name, calls in (("bert", ["double", "shout"]), ("cleo", ["double"])):
-        assert all(call(server, keys[name], function).status == 200 for function in calls)
+        replies = [call(server, keys[name], function) for function in calls]
+        assert all(reply.status == 200 for reply in replies)
+        until(lambda ids={reply.headers["X-Request-Id"] for reply in replies}: ids <= read_rows(server.cwd).keys())
     return keys
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import time
 from contextlib import closing
 from functools import partial
@@ -32,6 +33,23 @@ def test_a_keeper_moves_rows_while_others_are_recorded(url):
     until(lambda: moved(url) == 2)
     ledger.record([row()])
     until(lambda: moved(url) == 3)
+    ledger.close()
+
+
+def test_a_keeper_is_there_before_the_first_row(url):
+    ledger = kept_ledger(url)
+    assert ledger._keeper is not None
+    assert ledger._keeper.poll() is None
+    ledger.close()
+
+
+def test_usage_leaves_to_the_keeper_what_is_the_keepers(url):
+    ledger = kept_ledger(url)
+    ledger._keeper.send_signal(signal.SIGSTOP)
+    ledger.record([row()])
+    assert ledger.usage(["function"], *EVER)["function"] == []
+    ledger._keeper.send_signal(signal.SIGCONT)
+    until(lambda: [one.calls for one in ledger.usage(["function"], *EVER)["function"]] == [1])
     ledger.close()
 
 
