@@ -34,6 +34,7 @@ class FakeBook:
     now: Seen = field(default_factory=lambda: Seen([], [], 0))
     is_broken: bool = False
     is_read_only: bool = False
+    fault: Exception | None = None
     looks: int = 0
     opened: int = 0
     closed: int = 0
@@ -54,6 +55,8 @@ class FakeBook:
 
     def look(self, since_us: int | None) -> Seen:
         self.looks += 1
+        if self.fault:
+            raise self.fault
         if self.is_broken:
             raise LedgerUnavailable("It is away.")
         self.asked_since.append(since_us)
@@ -244,3 +247,21 @@ async def test_a_key_that_was_taken_is_held_on_to_while_its_call_runs_and_given_
     with pytest.raises(LedgerUnavailable, match="full"):
         await asked
     assert book.claims == []
+
+
+async def test_whatever_a_damaged_ledger_brings_the_watch_goes_on(accounts, book, caplog):
+    book.fault = ValueError("not JSON")
+    await until(lambda: "ValueError('not JSON')" in caplog.text)
+    book.fault = None
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+
+
+async def test_a_ledger_that_hangs_keeps_no_call_waiting(accounts, book, monkeypatch):
+    monkeypatch.setattr(room, "CLAIM_WITHIN_S", 0.05)
+    book.lock.clear()
+    hanging = asyncio.create_task(accounts._errands.ask(lambda book: book.note_used({})))
+    with pytest.raises(LedgerUnavailable, match="can't be told at the moment"):
+        await accounts.repeats.answer(Call("1", "f", repeat_key="k"), lambda: pytest.fail("it ran"))
+    book.lock.set()
+    await hanging

@@ -284,3 +284,15 @@ def test_what_is_left_is_this_months(quotas, clock):
     clock.us = DECEMBER
     assert quotas.free_left_us("free") == 10 * S
     assert quotas.free_left_us("somebody") is None
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out_for_longer(clock):
+    quotas = a_book(clock, quick=Allowance(calls_per_s=4))
+    for _ in range(4):
+        run(quotas, 0, "quick")
+    clock.us -= 3600 * S
+    with pytest.raises(RateLimited) as caught:
+        run(quotas, 0, "quick")
+    assert caught.value.retry_after_s == 1
+    clock.us += S
+    run(quotas, 0, "quick")

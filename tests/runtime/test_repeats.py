@@ -8,8 +8,9 @@ import pytest
 from servelite.core.call import Answer, Call, Receipt
 from servelite.core.errors import AnswerNotKept, FunctionFailed, IdempotencyKeyInUse, IdempotencyKeyReused, LedgerUnavailable, NoWorker
 from servelite.core.ports import CLAIM_US, Kept
+from servelite.core.ports import KEEP_ANSWERS_US as KEEP_US
 from servelite.runtime import repeats as room
-from servelite.runtime.repeats import KEEP_US, MOST_ANSWER_BYTES, Repeats, _fingerprint
+from servelite.runtime.repeats import MOST_ANSWER_BYTES, Repeats, _fingerprint
 from tests.runtime.fakes import Clock, settle
 
 pytestmark = pytest.mark.anyio
@@ -271,3 +272,11 @@ async def test_a_key_is_held_on_to_until_its_answer_has_arrived(rig):
     rig.clock.us += CLAIM_US // 2 + 1
     rig.move()
     assert rig.repeats.to_renew() == []
+
+
+async def test_an_error_of_very_many_words_is_cut(rig):
+    rig.error = FunctionFailed("x" * 100_000, [{"field": "a" * 100_000, "message": "m", "rule": "r"}])
+    await rig.ask()
+    assert len(rig.recorded[0].problem) < 5000
+    again = await rig.ask()
+    assert (type(again.error), again.error.detail[:3]) == (FunctionFailed, "xxx")

@@ -106,3 +106,10 @@ def test_a_name_that_can_not_be_read_is_refused_with_the_cure(url, why):
     assert any(cure in refused.value.detail for cure in ("Give a file's path", "Write for example", "Write postgresql://USER@HOST"))
     assert SECRET not in refused.value.detail
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("url", ["postgresql:/ada:secret@h/l", "postgres:h/l", "sqlite:ledger.db"])
+def test_a_url_without_its_two_slashes_is_no_file(url):
+    with pytest.raises(DefinitionError, match=r"two slashes after '\w+:'\. Give a file's path") as caught:
+        address(url)
+    assert "secret" not in caught.value.detail

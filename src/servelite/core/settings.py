@@ -23,7 +23,7 @@ _MEASURES = {
     "round_up_us": "a whole number from 1",
     "concurrent_calls": "a whole number from 1",
     "keep_days": "a whole number from 1",
-    "calls_per_s": "a number above 0",
+    "calls_per_s": "a number from 0.000001",
     "weighs_memory": "true or false",
 }
 """Rules of settings; all others are whole numbers from 0."""
@@ -95,8 +95,8 @@ def _obeys(value: Any, name: str) -> bool:
     rule = _MEASURES.get(name, "a whole number from 0")
     if rule == "true or false" or isinstance(value, bool):
         return rule == "true or false" and isinstance(value, bool)
-    if rule == "a number above 0":
-        return isinstance(value, (int, float)) and 0 < value <= MOST
+    if rule == "a number from 0.000001":
+        return isinstance(value, (int, float)) and 1e-6 <= value <= MOST
     return isinstance(value, int) and (1 if rule.endswith("1") else 0) <= value <= MOST
 
 

@@ -21,6 +21,9 @@ LOOK_EVERY_S = 0.2
 SLOWER = 5
 """At every so many looks, what others used is read, and when keys were last used is written."""
 
+CLAIM_WITHIN_S = 5.0
+"""How long a call with an Idempotency-Key waits for the ledger."""
+
 END_S = 3.0
 """How long the end waits for the ledger."""
 
@@ -64,9 +67,10 @@ class Accounts:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self._look(desk)
-            except LedgerUnavailable as error:
+            except Exception as error:  # noqa: BLE001  whatever a damaged ledger brings: a watch that ended would keep revoked keys alive
                 if not is_away:
-                    logger.warning("keys and quotas stay as they are until the ledger can be read again: %s", error.detail)
+                    told = error.detail if isinstance(error, LedgerUnavailable) else repr(error)
+                    logger.warning("keys and quotas stay as they are until the ledger can be read again: %s", told)
                 is_away = True
                 continue
             if is_away:
@@ -117,10 +121,11 @@ class Accounts:
     async def claim(self, account: str, repeat_key: str, fingerprint: str) -> Kept | str | None:
         """Take an Idempotency-Key in the ledger; see `AccountBook.claim`."""
         assert self._errands is not None
+        claim = self._errands.ask(lambda book: book.claim(account, repeat_key, fingerprint, self._now_us()))
         try:
-            return await self._errands.ask(lambda book: book.claim(account, repeat_key, fingerprint, self._now_us()))
-        except LedgerUnavailable as error:  # its own words name a file, or a server
-            logger.warning("an Idempotency-Key can't be taken: %s", error.detail)
+            return await asyncio.wait_for(claim, CLAIM_WITHIN_S)
+        except (LedgerUnavailable, TimeoutError) as error:  # its own words name a file, or a server
+            logger.warning("an Idempotency-Key can't be taken: %s", error or "the ledger does not answer")
             raise LedgerUnavailable("Whether this Idempotency-Key was used before can't be told at the moment. Try again later.") from error
 
     async def give_back(self, account: str, repeat_key: str) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
@@ -21,6 +22,7 @@ from servelite.runtime.accounts import Accounts
 from servelite.runtime.machine import Memory
 from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import not_run
+from servelite.runtime.starting import Starting
 
 MIB = 1024 * 1024
 
@@ -33,8 +35,13 @@ BODIES_BYTES = 64 * MIB
 OTHERS_START_S = 10.0
 """A server waits so long for all of its functions; then it serves those that are ready, while the others go on starting."""
 
-STARTS_AT_ONCE = 4
-"""Workers that are started at the same time: enough to overlap reading and importing on a few cores."""
+LEAVE_LOOK_S = 0.05
+"""How often it is looked whether a run that nobody waits for has ended."""
+
+LAST_S = 2.0
+"""How long the end waits for what goes on though nobody waits for it."""
+
+Result = TypeVar("Result")
 
 ReadBody = Callable[[], Awaitable[bytes]]
 
@@ -65,15 +72,15 @@ class Engine:
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
-        self._going_on: set[asyncio.Task[Answer]] = set()
-        self._late_starts: set[asyncio.Task[ServeliteError | None]] = set()
+        self._going_on: set[asyncio.Task[Any]] = set()
+        self._starting = Starting()
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
         self._usage_turn = asyncio.Lock()
 
     async def start(self, *, is_lenient: bool = False) -> None:
-        """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
+        """Start a worker for each function, and watch over them from then on.
 
         If lenient, a function that can't be started is told in the log and tried again while others go on;
         only where no function can be loaded, or none fits into the memory, there is nothing to wait for.
@@ -84,7 +91,7 @@ class Engine:
         """
         await self.accounts.start()
         self._begin_to_watch()
-        failed = list(filter(None, await self._start_all(OTHERS_START_S if is_lenient else None)))
+        failed = list(filter(None, await self._starting.start(list(self.pools.values()), OTHERS_START_S if is_lenient else None)))
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
             raise DefinitionError("\n".join(error.detail for error in failed))
@@ -92,36 +99,6 @@ class Engine:
             raise failed[0]
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
-
-    async def _start_all(self, patience_s: float | None) -> list[ServeliteError | None]:
-        """Start all and return what came of it; of those that take longer than `patience_s` the log tells, once one is ready."""
-        turn = asyncio.Semaphore(STARTS_AT_ONCE)
-
-        async def start(pool: Pool) -> ServeliteError | None:
-            async with turn:
-                try:
-                    await pool.start()
-                except ServeliteError as error:
-                    if self._late_starts:
-                        logger.error("%s can't be started: %s It is tried again.", pool.name, error.detail, extra={"function": pool.name})
-                    return error
-            return None
-
-        starts = {pool: asyncio.create_task(start(pool)) for pool in self.pools.values()}
-        try:
-            _, late = await asyncio.wait(starts.values(), timeout=patience_s)
-            while late and not any(pool.is_ready for pool in starts):
-                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            for task in starts.values():
-                task.cancel()
-            raise
-        self._late_starts = {task for task in starts.values() if not task.done()}
-        errors = {pool: task.result() for pool, task in starts.items() if task.done()}
-        if self._late_starts:
-            return list(errors.values())
-        # those without memory may have it now, for others may sleep for it
-        return [await start(pool) if isinstance(error, NoWorker) else error for pool, error in errors.items()]
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted. Whether it repeats another, only its body can tell.
@@ -150,16 +127,19 @@ class Engine:
         if not call.repeat_key:
             return await self._run(pool, call)
         # who sends such a key means to ask again: the call goes on when its client leaves
-        task = asyncio.create_task(self._run_once(pool, call))
-        self._going_on.add(task)
-        task.add_done_callback(self._end)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._begin(self._run_once(pool, call)))
 
     async def _run(self, pool: Pool, call: Call) -> Answer:
         try:
-            return await pool.answer(call)
-        finally:
-            self._leave(call)
+            answer = await pool.answer(call)
+        except BaseException:
+            if pool.runs(call):  # its client left, and its worker goes on: until then it holds what it held
+                self._begin(self._leave_late(pool, call))
+            else:
+                self._leave(call)
+            raise
+        self._leave(call)
+        return answer
 
     async def _run_once(self, pool: Pool, call: Call) -> Answer:
         """Answer a call with an Idempotency-Key: from what is kept, where it repeats one."""
@@ -175,7 +155,19 @@ class Engine:
         answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
         return answer
 
-    def _end(self, task: asyncio.Task[Answer]) -> None:
+    async def _leave_late(self, pool: Pool, call: Call) -> None:
+        while pool.runs(call):  # noqa: ASYNC110  only its lane hears of a run's end
+            await asyncio.sleep(LEAVE_LOOK_S)
+        self._leave(call)
+
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Go on with something whoever waits for it."""
+        task = asyncio.create_task(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, task: "asyncio.Task[Any]") -> None:
         self._going_on.discard(task)
         if not task.cancelled():
             task.exception()  # its client may be gone, and nobody else asks
@@ -184,6 +176,7 @@ class Engine:
         """Give back what a call held."""
         self.accounts.quotas.leave(call)
         self._held_bytes -= call.held_bytes
+        call.body = b""  # whatever still knows the call, its body is not kept with it
         self._running -= 1
         if self._is_draining and not self._running:
             self._drained.set()
@@ -248,11 +241,13 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        for task in (self._watch, *self._late_starts):
+        for task in (self._watch, *self._starting.late):
             if task is not None:
                 task.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
+            if self._going_on:
+                await asyncio.wait(self._going_on, timeout=LAST_S)
         finally:
             await self.accounts.stop()
             self._ledger.close()

@@ -188,7 +188,8 @@ def _give_back(account: _Account, call: Call) -> None:
 def _pace(account: _Account, calls_per_s: float, now_us: int) -> None:
     """Let a call pass if the rate allows it: a bucket that holds one second's calls (GCRA)."""
     step_us = MICRO / calls_per_s
-    due_us = max(account.due_us, now_us)
+    latest_us = now_us + max(MICRO, step_us)  # later only where the clock was set back
+    account.due_us = due_us = min(max(account.due_us, now_us), latest_us)
     wait_us = due_us + step_us - now_us - max(MICRO, step_us)
     if wait_us > 0:
         told = f"Account {account.name} may make {calls_per_s:g} calls a second. Try again later, or more slowly."

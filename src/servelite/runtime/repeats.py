@@ -22,13 +22,13 @@ from servelite.core.errors import (
     from_wire,
     wire_code,
 )
-from servelite.core.ports import CLAIM_US, Kept, RepeatKey
-
-KEEP_US = 24 * 3600 * 1_000_000
-"""How long an answer is kept."""
+from servelite.core.ports import ANSWER_BYTES, CLAIM_US, KEEP_ANSWERS_US, Kept, RepeatKey
 
 MOST_ANSWER_BYTES = 1024 * 1024
 """Longer answers are not kept: who asks again is told so, and not billed again."""
+
+MOST_PROBLEM = 16 * 1024
+"""Characters of an error that are kept."""
 
 MOST_FRESH_BYTES = 64 * 1024 * 1024
 """What answers that have not arrived in the database yet may take, and `SHARE_BYTES` those of one account."""
@@ -37,9 +37,6 @@ SHARE_BYTES = MOST_FRESH_BYTES // 4
 
 LONG_BODY_BYTES = 64 * 1024
 """A longer body is digested in a thread: 6 MiB take 20 ms."""
-
-ENTRY_BYTES = 500
-"""What an answer takes besides its body, about."""
 
 RECEIPT_FIELDS = {field.name for field in fields(Receipt)}
 
@@ -89,7 +86,7 @@ class Repeats:
             kept = self._fresh.get(who) or await self._taken(who, asked)
             if isinstance(kept, str):
                 raise _running(call, kept, asked)
-            if kept is not None and kept.at_us > self._now_us() - KEEP_US:
+            if kept is not None and kept.at_us > self._now_us() - KEEP_ANSWERS_US:
                 if kept.fingerprint != asked:
                     raise _reused(call)
                 return _again(call, kept)
@@ -126,7 +123,7 @@ class Repeats:
         """Return what is to be kept of an answer."""
         is_too_long = len(answer.body) > MOST_ANSWER_BYTES
         error = AnswerNotKept(_too_long(call.repeat_key, len(answer.body))) if is_too_long else answer.error
-        problem = json.dumps({"code": wire_code(error), "detail": error.detail, "errors": error.errors}) if error else ""
+        problem = _problem(error) if error else ""
         body = b"" if is_too_long else answer.body
         who = call.account, call.repeat_key
         receipt = json.dumps(asdict(answer.receipt))
@@ -137,7 +134,7 @@ class Repeats:
         who = kept.account, kept.repeat_key
         self._drop(who)
         self._fresh[who] = kept
-        self._fresh_bytes[kept.account] += len(kept.body) + ENTRY_BYTES
+        self._fresh_bytes[kept.account] += _size(kept)
 
     def arrived(self, until_us: int) -> None:
         """Let go of the answers that the database has: those up to a moment."""
@@ -151,7 +148,7 @@ class Repeats:
     def _drop(self, who: RepeatKey) -> None:
         kept = self._fresh.pop(who, None)
         if kept is not None:
-            self._fresh_bytes[kept.account] -= len(kept.body) + ENTRY_BYTES
+            self._fresh_bytes[kept.account] -= _size(kept)
             self._fresh_bytes += Counter()  # those that hold nothing are not kept
 
     def _make_room(self, account: str) -> None:
@@ -171,6 +168,17 @@ def _fingerprint(call: Call) -> str:
     digest = hashlib.sha256(json.dumps([call.function, call.media_type]).encode())
     digest.update(call.body)
     return digest.hexdigest()
+
+
+def _size(kept: Kept) -> int:
+    return len(kept.body) + len(kept.problem) + ANSWER_BYTES
+
+
+def _problem(error: ServeliteError) -> str:
+    """Write an error down; one of very many words is cut."""
+    told = {"code": wire_code(error), "detail": error.detail, "errors": error.errors}
+    written = json.dumps(told)
+    return written if len(written) <= MOST_PROBLEM else json.dumps({**told, "detail": error.detail[: MOST_PROBLEM // 8], "errors": []})
 
 
 def _again(call: Call, kept: Kept) -> Answer:

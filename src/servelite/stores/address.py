@@ -1,6 +1,7 @@
 """What a ledger's URL names: which database, and where the journals of this machine stand."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ def address(url: str) -> Address:
     scheme, separator, rest = url.partition("://")
     if not url:
         raise DefinitionError(f"The ledger has no name. {KINDS}")
+    if not separator and re.match(r"(postgres(ql)?|sqlite):", url):
+        raise DefinitionError(f"A ledger's URL has two slashes after '{url.partition(':')[0]}:'. {KINDS}")
     if scheme in ("postgresql", "postgres") and separator:
         return _server(url)
     if separator and scheme != "sqlite":

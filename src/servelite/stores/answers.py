@@ -10,13 +10,13 @@ KEEP_ANSWERS_BYTES = 256 * 1024 * 1024
 
 _COLUMNS = ", ".join(Kept._fields)
 
-_SIZE = f"CAST(sum(length(body) + {ANSWER_BYTES}) AS BIGINT)"
+_SIZE = f"CAST(sum(length(body) + length(problem) + {ANSWER_BYTES}) AS BIGINT)"
 
 _SIZES = f"SELECT account, {_SIZE} FROM answers GROUP BY account"  # noqa: S608  our own number
 
 _BEYOND = f"""
     SELECT max(at_us) FROM (
-      SELECT at_us, sum(length(body) + {ANSWER_BYTES}) OVER (ORDER BY at_us DESC) AS size FROM answers WHERE account = ?
+      SELECT at_us, sum(length(body) + length(problem) + {ANSWER_BYTES}) OVER (ORDER BY at_us DESC) AS size FROM answers WHERE account = ?
     ) AS sizes WHERE size > ?
 """  # noqa: S608  our own number
 

@@ -50,7 +50,7 @@ def main(url: str, keep_days: int) -> None:
     """Move journals until stdin ends, and once more then."""
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
+    os.nice(19)  # calls go first, for rows are safe in the journal; but not SCHED_IDLE: others may wait for a lock that it holds
     place = address(url)
     is_ending, tidied_s = False, -TIDY_EVERY_S
     while not is_ending:

@@ -8,15 +8,12 @@ from collections.abc import Callable, Sequence
 
 from servelite.core.ports import Kept, Row, Usage
 from servelite.stores.address import Address
-from servelite.stores.journal import Journal, waiting_bytes
+from servelite.stores.journal import Journal
 from servelite.stores.moving import move_journals
 from servelite.stores.sums import usage
 
 KEEPER_ENDS_WITHIN_S = 10.0
 """How long the end waits for the keeper's last move; what it leaves is moved by whoever opens the ledger next."""
-
-MOST_AT_ONCE_BYTES = 32 * 1024 * 1024
-"""What is moved before the first call is served, in about two seconds; more is left to the keeper."""
 
 KEEPER_AGAIN_S = 5.0
 """How often a keeper is looked after: one that was killed has a successor so much later."""
@@ -39,9 +36,7 @@ class JournaledLedger:
         self._start_keeper = start_keeper
         self._keeper: subprocess.Popen[bytes] | None = None
         self._look_at_s = 0.0
-        with contextlib.closing(place.open()) as db:
-            if start_keeper is None or waiting_bytes(place.journals) <= MOST_AT_ONCE_BYTES:
-                move_journals(db, place.journals)
+        self._move()  # all of it, whatever it takes: quotas and repeated calls have to know what was answered before
         self._journal = Journal(place.journals, gateway)
         self._look_after_keeper()
 

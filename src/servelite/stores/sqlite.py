@@ -84,7 +84,7 @@ class SqliteDatabase:
         """Tell whether the file is still the one that its path names, not deleted or replaced."""
         try:
             return self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
+        except OSError:  # it, or a folder above it, is gone or something else
             return False
 
     def close(self) -> None:
