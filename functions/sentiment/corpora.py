@@ -7,15 +7,13 @@ movie rows too, some cut or glued differently, so exact and near duplicates of t
 
 import bz2
 import csv
-import hashlib
 import io
-import re
 import tarfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.held_out import first_of_each_key, is_test, normalise, without_leaks
 from functions.packages import fetch, read, read_member
 
 HERE = Path(__file__).resolve().parent
@@ -56,58 +54,11 @@ class Corpora:
 
 
 def load_corpora() -> Corpora:
-    """Fetch, read, deduplicate and split all sentences with a clear polarity."""
+    """Fetch, read, deduplicate and split all sentences with a clear polarity; the rated corpora come first, so their rating wins."""
     sentences = [s for s in first_of_each_key(read_all()) if abs(s.rating) >= CLEAR_RATING]
     test = tuple(s for s in sentences if is_test(s.key))
     train = without_leaks((s for s in sentences if not is_test(s.key)), test)
     return Corpora(tuple(train), test)
-
-
-def normalise(text: str) -> str:
-    """Lower-case, and make every run of anything but a-z and 0-9 one space."""
-    return re.sub("[^a-z0-9]+", " ", text.lower()).strip()
-
-
-def is_test(key: str) -> bool:
-    """Tell whether a normalised text is held out: one in five, by its hash."""
-    return hash_part(key, 0) % 5 == 0
-
-
-def hash_part(key: str, index: int) -> int:
-    """Return the index-th 32 bits of the text's SHA-256; each part splits independently of the others."""
-    return int(hashlib.sha256(key.encode()).hexdigest()[8 * index : 8 * index + 8], 16)
-
-
-def first_of_each_key(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Drop repetitions (the rated corpora come first, so their rating wins) and sentences without a word."""
-    seen = {""}
-    for sentence in sentences:
-        if sentence.key not in seen:
-            seen.add(sentence.key)
-            yield sentence
-
-
-def without_leaks(train: Iterable[Sentence], test: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Drop training sentences that share most of their wording with a test sentence.
-
-    Most: half of the three-word runs of the shorter of the two, and no fewer than three runs.
-    """
-    tests = [three_word_runs(s.key) for s in test]
-    tests_with = defaultdict(list)
-    for index, runs in enumerate(tests):
-        for run in runs:
-            tests_with[run].append(index)
-    for sentence in train:
-        own = three_word_runs(sentence.key)
-        shared = Counter(index for run in own for index in tests_with.get(run, ()))
-        if not any(count >= max(3, min(len(own), len(tests[index])) / 2) for index, count in shared.items()):
-            yield sentence
-
-
-def three_word_runs(key: str) -> set[str]:
-    """Return each three neighbouring words of a normalised text."""
-    words = key.split(" ")
-    return {" ".join(words[start : start + 3]) for start in range(len(words) - 2)}
 
 
 def read_all() -> Iterator[Sentence]:
