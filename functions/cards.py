@@ -5,6 +5,7 @@ Figures whose names end in `_ms` belong to the machine that the card names, so t
 
 import argparse
 import hashlib
+import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def report(folder: Path, measure: Callable[[], dict[str, Any]]) -> int:
     asked = parser.parse_args()
     measured = measure()
     if not asked.check_card:
-        print("[measured]", *(f"{name} = {figure}" for name, figure in flat(measured)), sep="\n")
+        print("[measured]", *(f"{name} = {json.dumps(figure)}" for name, figure in flat(measured)), sep="\n")
         return 0
     recorded = dict(flat(read_card(folder).get("measured", {})))
     wrong = [f"{name} = {figure}, not {recorded.get(name)}" for name, figure in flat(measured) if not _agrees(name, figure, recorded)]
@@ -58,5 +59,8 @@ def flat(figures: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]
             yield f"{before}{name}", figure
 
 
-def _agrees(name: str, figure: float, recorded: dict[str, Any]) -> bool:
-    return name.endswith("_ms") or (name in recorded and abs(figure - recorded[name]) <= CLOSE)
+def _agrees(name: str, figure: Any, recorded: dict[str, Any]) -> bool:
+    if name.endswith("_ms"):
+        return True
+    known = recorded.get(name)
+    return bool(known == figure or (isinstance(known, float) and abs(figure - known) <= CLOSE))
