@@ -17,8 +17,7 @@ from servelite.worker.loader import load
 FOLDERS = sorted(handler.parent for handler in (CHECKOUT / "functions").glob("*/handler.py"))
 CARDS = {folder.name: tomllib.loads((folder / "card.toml").read_text()) for folder in FOLDERS if (folder / "card.toml").exists()}
 MODELS = [folder for folder in FOLDERS if folder.name in CARDS]
-LARGE = 5_000_000
-"""Bytes of an artefact from which on it is built, not committed."""
+IGNORED = (CHECKOUT / ".gitignore").read_text().splitlines()
 
 
 def artefacts(folder: Path) -> list[dict[str, Any]]:
@@ -27,7 +26,8 @@ def artefacts(folder: Path) -> list[dict[str, Any]]:
 
 
 def is_built(folder: Path) -> bool:
-    return any(artefact["bytes"] >= LARGE for artefact in artefacts(folder))
+    """Tell whether a function's model is built where it is needed, and not committed."""
+    return f"functions/{folder.name}/{CARDS[folder.name]['model']['file']}" in IGNORED
 
 
 def named(folder: Path) -> str:
