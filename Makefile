@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRAIN := build/train
 SENTIMENT := functions/sentiment
-ONLY ?= *
+ONLY ?=
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
@@ -59,7 +59,7 @@ $(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)
 	@touch $@
 
 # $(call each,build): runs functions/*/build.py, or the one of ONLY
-each = @set -e; for script in functions/$(ONLY)/$(1).py; do module=$${script%.py}; \
+each = @set -e; for script in functions/$(or $(ONLY),*)/$(1).py; do module=$${script%.py}; \
   test -f $$script || { echo "There is no $$script." >&2; exit 1; }; \
   PYTHONPATH=$(TRAIN):$$PYTHONPATH $(BIN)/python -m $$(echo $$module | tr / .); done
 

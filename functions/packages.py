@@ -69,7 +69,16 @@ def _pip(pin: dict[str, Any]) -> None:
     To name a source archive pip runs its setup.py for the metadata, here with the setuptools of train-requirements.lock.
     """
     kind = "--no-binary" if str(pin["archive"]).endswith(".tar.gz") else "--only-binary"
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--require-hashes", kind, ":all:"]
+    options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "--require-hashes",
+        "--ignore-requires-python",
+        kind,
+        ":all:",
+    ]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
         wanted.write(f"{pin['package']}=={pin['version']} --hash=sha256:{pin['archive_sha256']}\n")
         wanted.flush()

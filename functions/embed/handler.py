@@ -32,7 +32,7 @@ model = load_onnx("model.onnx")  # ids int64[n, length], padded with 0, to embed
 tokenizer = Tokenizer(Path(__file__).parent / "vocab.txt")
 
 
-@function(max_batch=32, timeout_s=10, memory_mib=768, max_workers=1)
+@function(max_batch=32, timeout_s=20, memory_mib=768, max_workers=1)
 def embed(texts: list[Text]) -> list[Embedding | InvalidInput]:
     """Embed texts; those of about the same length are run together."""
     ids = [tokenizer.encode(one.text, LONGEST) for one in texts]
