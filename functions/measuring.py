@@ -20,8 +20,8 @@ def ask(name: str, inputs: Sequence[Any]) -> list[Any]:
     return asyncio.run(_ask(name, inputs))
 
 
-def milliseconds(name: str, inputs: Sequence[Any], rounds: int = 5) -> float:
-    """Return the median compute time of a call that is alone in its batch, on a warm worker."""
+def cpu_milliseconds(name: str, inputs: Sequence[Any], rounds: int = 5) -> float:
+    """Return the median CPU time, of all threads, of a call that is alone in its batch, on a warm worker."""
     return round(asyncio.run(_time(name, inputs, rounds)), 3)
 
 
@@ -53,6 +53,6 @@ async def _time(name: str, inputs: Sequence[Any], rounds: int) -> float:
         await engine.start()
         bodies = [engine.describe(name).encode_input(value) for value in inputs]
         answers: list[Answer] = [(await answer_together(engine, [body]))[0] for body in bodies * rounds]
-        return median(answer.receipt.compute_us for answer in answers) / 1000
+        return median(answer.receipt.cpu_us for answer in answers) / 1000
     finally:
         await engine.stop()

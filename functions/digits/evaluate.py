@@ -7,7 +7,7 @@ import numpy as np
 
 from functions.cards import report
 from functions.digits.samples import HERE, load_samples
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 
 
 def measure() -> dict[str, Any]:
@@ -20,7 +20,7 @@ def measure() -> dict[str, Any]:
         "test_rows": len(test.digits),
         "accuracy": round(float(right.mean()), 4),
         "worst_digit_accuracy": round(min(float(right[test.digits == digit].mean()) for digit in range(10)), 4),
-        "call_ms": milliseconds("digits", inputs[:50]),
+        "cpu_ms": cpu_milliseconds("digits", inputs[:50]),
     }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from functions.cards import report
 from functions.embed.build import EPSILON, HEADS, HERE, LAYERS, LONGEST, WIDTH, Weights, read_safetensors
 from functions.embed.wordpiece import Tokenizer
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 from functions.packages import fetch, read, read_member
 
 LANGID = Path(__file__).resolve().parents[1] / "langid"
@@ -44,7 +44,7 @@ def measure() -> dict[str, Any]:
     return {
         "cosine_to_reference": round(float((expected * answers).sum(1).min()), 5),
         "tokens_sha256": digest_tokens(tokenizer),
-        "call_ms": milliseconds("embed", [{"text": TEXTS[3]}], 20),
+        "cpu_ms": cpu_milliseconds("embed", [{"text": TEXTS[3]}], 20),
     }
 
 

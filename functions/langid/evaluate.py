@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.cards import report
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 from functions.packages import fetch, read
 
 HERE = Path(__file__).resolve().parent
@@ -66,7 +66,7 @@ def measure() -> dict[str, Any]:
         "accuracy": _share(whole),
         "worst_language_accuracy": min(map(_share, by_language.values())),
         "short_accuracy": _share(short),
-        "call_ms": milliseconds("langid", [{"text": text} for _, text in rows[::30]]),
+        "cpu_ms": cpu_milliseconds("langid", [{"text": text} for _, text in rows[::30]]),
     }
 
 

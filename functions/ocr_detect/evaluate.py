@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from functions.cards import report
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 from functions.ocr_detect.pages import HERE, Page, make_pages
 
 COVERED = 0.8
@@ -25,7 +25,7 @@ def measure() -> dict[str, Any]:
         "line_recall": round(sum(len(set(places) - {-1}) for places in matches) / lines, 4),
         "box_precision": round(sum(place >= 0 for places in matches for place in places) / boxes, 4),
         "pages_in_order": round(float(np.mean([places == sorted(places) for places in matches])), 4),
-        "call_ms": milliseconds("ocr_detect", [page.picture for page in pages[:16]], 2),
+        "cpu_ms": cpu_milliseconds("ocr_detect", [page.picture for page in pages[:16]], 2),
     }
 
 

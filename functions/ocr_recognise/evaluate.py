@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.cards import report
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 from functions.ocr_detect.pages import make_pages
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +31,7 @@ def measure() -> dict[str, Any]:
         "characters": sum(map(len, wanted)),
         "character_error": _errors(list(zip(read, wanted, strict=True))),
         "character_error_without_spaces": _errors(bare),
-        "call_ms": milliseconds("ocr_recognise", lines[:32], 2),
+        "cpu_ms": cpu_milliseconds("ocr_recognise", lines[:32], 2),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from functions.cards import report
-from functions.measuring import ask, milliseconds
+from functions.measuring import ask, cpu_milliseconds
 from functions.sentiment.corpora import CORPORA, load_corpora
 from functions.sentiment_minilm.embedded import HERE, embed
 
@@ -19,7 +19,7 @@ def measure() -> dict[str, Any]:
     right = np.array([isinstance(a, dict) and (a["label"] == "positive") == s.positive for a, s in zip(said, test, strict=True)])
     of = np.array([s.corpus for s in test])
     by_corpus = {name: {"rows": int((of == name).sum()), "accuracy": round(float(right[of == name].mean()), 4)} for name in CORPORA}
-    return {**by_corpus, "call_ms": milliseconds("sentiment_minilm", inputs[:50])}
+    return {**by_corpus, "cpu_ms": cpu_milliseconds("sentiment_minilm", inputs[:50])}
 
 
 if __name__ == "__main__":
