@@ -36,7 +36,7 @@ servelite call hello \\
 servelite run hello --port 8080 &
 curl --silent http://127.0.0.1:8080/functions/hello -H 'Content-Type: application/json' -d '{"name": "Bob"}'
 servelite run functions/sentiment   # instead of it
-servelite list --json > list.json
+servelite list functions/sentiment --json > list.json
 ```
 
 ```console
