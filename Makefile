@@ -3,12 +3,14 @@ PYTHON ?= python3
 PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
-TRAIN := build/train-venv
+TRAIN := build/train
 SENTIMENT := functions/sentiment
+PARITY ?= training
+ONLY ?=
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 
-.PHONY: help run install test test-slow test-registry check format lock train parity figures
+.PHONY: help run install test test-slow test-registry mutation check format lock models train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,6 +37,9 @@ test-slow: install ## Run the tests that wait for deadlines, or make many calls
 test-registry: install ## Run the tests that need the package registry
 	$(BIN)/python -m pytest -m registry
 
+mutation: install ## Change the arithmetic of money in every small way, and see that the tests notice (a minute)
+	$(BIN)/python tests/mutants.py
+
 check: install ## Format, lint, types, import contracts, dependencies, spelling
 	$(BIN)/ruff format --check $(OURS)
 	$(BIN)/ruff check $(OURS)
@@ -51,16 +56,26 @@ lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
 
-$(TRAIN)/.installed: $(SENTIMENT)/train-requirements.lock
-	$(PYTHON) -m venv $(TRAIN)
-	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# What making models needs besides .venv stands in a folder of its own, seen by what is run with it alone.
+$(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)
+	@rm -rf $(TRAIN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $(TRAIN) -r $<
 	@touch $@
 
-train: $(TRAIN)/.installed ## Make functions/sentiment/model.onnx from scratch; the same bytes each time
-	$(TRAIN)/bin/python $(SENTIMENT)/train.py
+# $(call each,build): runs functions/*/build.py, or the one of ONLY
+each = @set -e; for script in functions/$(or $(ONLY),*)/$(1).py; do module=$${script%.py}; \
+  test -f $$script || { echo "There is no $$script." >&2; exit 1; }; \
+  PYTHONPATH=$(TRAIN):$$PYTHONPATH $(BIN)/python -m $$(echo $$module | tr / .); done
 
-parity: $(TRAIN)/.installed install ## Compare the model with scikit-learn over the whole test split, and with its card
-	$(BIN)/python -m pytest -m training
+models: $(TRAIN)/.installed ## Make the models that come from packages, most not committed (ONLY=embed: that one)
+	$(call each,build)
+	$(BIN)/servelite install functions/$(ONLY)
+
+train: $(TRAIN)/.installed ## Train the others from scratch; the same bytes each time (ONLY=spam: that one)
+	$(call each,train)
+
+parity: $(TRAIN)/.installed ## Hold models to their training and their cards
+	PYTHONPATH=$(TRAIN):$$PYTHONPATH $(BIN)/python -m pytest -m '$(PARITY)'
 
 figures: install ## Measure the figures that servelite promises, beside a bare server (needs wrk)
 	$(BIN)/python loadtests/figures.py

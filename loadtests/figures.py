@@ -11,9 +11,11 @@ from pathlib import Path
 
 from chaining import chain_figures
 from load import require_wrk
+from metering import row_figures
 from servers import HERE
-from serving import Bench, memory_figures, row_figures, tiny_figures
+from serving import Bench, memory_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
+from summing import usage_figures
 from table import Figure, as_json, as_table, machine
 
 SENTIMENT = HERE.parent / "functions" / "sentiment"
@@ -28,6 +30,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "tiny": lambda bench: tiny_figures(TINY, bench),
     "row": lambda bench: row_figures(TINY, bench),
     "pipeline": lambda bench: chain_figures(CHAIN, bench),
+    "usage": lambda bench: usage_figures(bench.rounds, bench.work),
 }
 NEED_WRK = {"memory", "tiny", "row", "pipeline"}
 

@@ -32,9 +32,10 @@ def require_wrk() -> None:
         raise SystemExit(message)
 
 
-def send_load(url: str, body: Path, clients: int, seconds: float) -> Load:
+def send_load(url: str, body: Path, clients: int, seconds: float, key: str = "") -> Load:
     """Have `clients` connections send a body, each its next one when the last is answered, for whole seconds."""
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{whole}s", "-s", str(SCRIPT), url, "--", str(body)]
+    shown = ["-H", f"Authorization: Bearer {key}"] if key else []
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{whole}s", *shown, "-s", str(SCRIPT), url, "--", str(body)]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=whole + 30)
     return Load(**json.loads(told.stdout.splitlines()[-1]))

@@ -23,11 +23,12 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers, and the processes that were started for it."""
+    """A server that answers, and the processes that were started for it; `key` is what it wants to see, "" for nothing."""
 
     port: int
     path: str
     pids: tuple[int, ...]
+    key: str = ""
 
     @property
     def url(self) -> str:
@@ -60,13 +61,19 @@ class Server:
 
 
 @contextmanager
-def servelite(folder: Path, work: Path, *options: str) -> Iterator[Server]:
-    """Run `servelite run` on a function's folder; `work` is where its ledger goes."""
+def servelite(folder: Path, work: Path, *options: str, key: str = "") -> Iterator[Server]:
+    """Run `servelite run` on a function's folder; `work` is where its ledger goes, `key` one of it."""
     port = free_port()
     path = f"/functions/{folder.name}"
     with started([SERVELITE, "run", str(folder), "--port", str(port), *options], work) as process:
-        wait_for_answer(process, port, path, first_input(folder))
-        yield Server(port, path, (process.pid,))
+        wait_for_answer(process, port, path, first_input(folder), key)
+        yield Server(port, path, (process.pid,), key)
+
+
+def new_key(work: Path, account: str, ledger: str) -> str:
+    """Make an API key in a ledger below `work`."""
+    command = [SERVELITE, "keys", "create", "--account", account, "--name", "load", "--ledger", ledger]
+    return subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, timeout=READY_S).stdout.strip()
 
 
 @contextmanager
@@ -98,12 +105,12 @@ def started(command: Sequence[str], work: Path, stdout: int = subprocess.DEVNULL
             process.stdout.close()
 
 
-def wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str, body: bytes) -> None:
+def wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str, body: bytes, key: str = "") -> None:
     """Connect and POST every 5 ms until the answer is 200; RuntimeError where that does not come."""
     until = time.monotonic() + READY_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            status, answer = post(port, path, body)
+            status, answer = post(port, path, body, key)
         except ConnectionError:
             time.sleep(POLL_S)
             continue
@@ -119,11 +126,12 @@ def _wait_for_line(process: subprocess.Popen[bytes]) -> None:
         raise RuntimeError(f"{process.args!r} ended before it listened.")
 
 
-def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
+def post(port: int, path: str, body: bytes, key: str = "") -> tuple[int, bytes]:
     """POST once on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        shown = {"Authorization": f"Bearer {key}"} if key else {}
+        connection.request("POST", path, body, {"Content-Type": "application/json", **shown})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

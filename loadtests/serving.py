@@ -1,4 +1,4 @@
-"""Figures of running servers under load: memory, throughput and latency beside in-process serving, a ledger row."""
+"""Figures of running servers under load: memory, and throughput and latency beside in-process serving."""
 
 import json
 import math
@@ -95,22 +95,6 @@ def tiny_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
     yield failed([load for loads in (many, one) for column in loads.values() for load in column])
 
 
-def row_figures(tiny: Path, bench: Bench) -> Iterator[Figure]:
-    """Measure what the ledger costs: CPU time of all processes a request, with it and without."""
-    body = bench.body_of(tiny)
-    with servelite(tiny, bench.work) as kept, servelite(tiny, bench.work, "--ledger", "none") as none:
-        for server in (kept, none):
-            send_load(server.url, body, MANY, WARM_UP_S)
-        others = Bystanders([kept, none])
-        cpu = bench.alternate({"kept": lambda: _cpu_us(kept, body, bench), "none": lambda: _cpu_us(none, body, bench)})
-        used = others.figure()
-    cost = median(cpu["kept"]) - median(cpu["none"])
-    yield Figure("CPU of a ledger row", cost, "µs", 30, samples=[a - b for a, b in zip(cpu["kept"], cpu["none"], strict=True)])
-    yield Figure.of("  a request with the ledger", cpu["kept"], "µs CPU")
-    yield Figure.of("  a request with --ledger none", cpu["none"], "µs CPU")
-    yield used
-
-
 def _throughput(loads: Mapping[str, list[Load]]) -> Iterator[Figure]:
     ours = [load.per_s for load in loads["servelite"]]
     for other in (UVICORN, OWN):
@@ -141,13 +125,6 @@ def take_loads(servers: Mapping[str, Server], function: Path, clients: int, benc
 
 def _sampler(server: Server, body: Path, clients: int, seconds: float) -> Callable[[], Load]:
     return lambda: send_load(server.url, body, clients, seconds)
-
-
-def _cpu_us(server: Server, body: Path, bench: Bench) -> float:
-    before_s = server.cpu_when_done_s()
-    load = send_load(server.url, body, MANY, bench.seconds)
-    spent_s = server.cpu_when_done_s() - before_s
-    return spent_s * 1e6 / load.requests
 
 
 def _differing(ours: Server, bare: Server, function: Path) -> int:

@@ -16,7 +16,7 @@ LOADED = f"import sys, servelite; print(*(name for name in {HEAVY} if name in sy
 
 def import_figures(rounds: int, work: Path) -> Iterator[Figure]:
     """Measure what `import servelite` adds to an interpreter's start."""
-    bare, ours = _alternate([_python("pass"), _python("import servelite")], rounds * 5, work)
+    bare, ours = alternate([_python("pass"), _python("import servelite")], rounds * 5, work)
     loaded = subprocess.run(_python(LOADED), check=True, capture_output=True, text=True, cwd=work, timeout=60).stdout.split()
     name = f"heavy packages that it loads, of {len(HEAVY)}"
     yield Figure.of("import servelite, beyond python -c pass", [b - a for a, b in zip(bare, ours, strict=True)], "ms", 60)
@@ -33,7 +33,7 @@ def start_figures(function: Path, rounds: int, work: Path) -> Iterator[Figure]:
 def call_figures(function: Path, rounds: int, work: Path) -> Iterator[Figure]:
     """Measure one `servelite call`, and what importing its two heavy packages takes alone."""
     call = [SERVELITE, "call", str(function), first_input(function).decode()]
-    ours, imports = _alternate([call, _python("import onnxruntime, numpy")], rounds, work)
+    ours, imports = alternate([call, _python("import onnxruntime, numpy")], rounds, work)
     yield Figure.of(f"servelite call {function.name}, whole process", [value / 1000 for value in ours], "s", 0.5)
     yield Figure.of("  python -c 'import onnxruntime, numpy'", [value / 1000 for value in imports], "s")
 
@@ -46,7 +46,7 @@ def _time_to_answer(function: Path, work: Path) -> float:
         return time.perf_counter() - began_s
 
 
-def _alternate(commands: Sequence[Sequence[str]], rounds: int, work: Path) -> list[list[float]]:
+def alternate(commands: Sequence[Sequence[str]], rounds: int, work: Path) -> list[list[float]]:
     """Run commands in turn, and return the times of each, ms; the first round, from the disk, does not count."""
     times = [[_run(command, work) for command in commands] for _ in range(rounds + 1)]
     return [list(column) for column in zip(*times[1:], strict=True)]

@@ -1,5 +1,6 @@
 """What tests share: function folders written for one test, and real servers that end with it."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -7,6 +8,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import GivenServer, OwnServer, any_server, own_server
 from tests.server import Server
 
 FolderWriter = Callable[..., Path]
@@ -48,3 +50,31 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[GivenServer]:
+    """Return a PostgreSQL server that all tests share."""
+    with any_server(os.environ) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: GivenServer) -> Iterator[str]:
+    """Return the URL of an empty database on PostgreSQL, which ends with the test."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_schema(postgres_server: GivenServer) -> Iterator[str]:
+    """Return the URL of an empty schema on PostgreSQL, which ends with the test."""
+    with postgres_server.schema() as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnServer]:
+    """Return a PostgreSQL server that the test may stop, and start again."""
+    with own_server(os.environ) as server:
+        yield server

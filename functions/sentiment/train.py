@@ -1,52 +1,23 @@
-"""Make model.onnx again from scratch: the same bytes each time, from pinned packages.
-
-The model is a logistic regression on binary TF-IDF of words and word pairs. Each feature is scaled by the square
-root of its naive Bayes log-count ratio first (after Wang and Manning, 2012), which is folded into the weights.
-
-Traps that shaped it:
-- Texts arrive lower-cased. `lowercase=True` or stop words would put a StringNormalizer with a locale into the
-  graph, which does not load on slim images.
-- `sublinear_tf=True` converts inexactly.
-- In ONNX a word pair scores wrongly if one of its words is not a feature: the vocabulary is explicit and closed.
-- ONNX's LinearClassifier rounds a text alone otherwise than in a batch (1e-7), and its Normalizer takes two
-  thirds of the time. So the head is written here, in operations that work row by row.
-"""
+"""Make model.onnx again from scratch: the same bytes each time, from pinned packages."""
 
 import argparse
-import hashlib
 import sys
-import tomllib
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import onnx
-from corpora import HERE, Sentence, hash_part, load_corpora
-from onnx import helper, numpy_helper
-from scipy.sparse import csr_matrix, diags
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import StringTensorType
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 
-WORD = "[a-z0-9]+"
-FEATURES = 20_000
-"""A multiple of 16: each row of features then begins on a 64-byte border, and sums up alike in any batch."""
-
-MIN_TEXTS = 2
-"""A word or pair counts from so many texts on."""
+from functions import word_pairs
+from functions.cards import write_artefact
+from functions.held_out import hash_part
+from functions.sentiment.corpora import HERE, Sentence, load_corpora
+from functions.word_pairs import Shape, convert
 
 MEAN_RATING = 1.5
 """About the mean size of a rating: weights are around 1, and C means what it usually does."""
-
-DECIMALS = 4
-"""Weights are rounded to so many, so that another processor's last bits change no byte of the file."""
-
-OPSET = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +36,8 @@ class Settings:
 
 def fit(train: Sequence[Sentence], settings: Settings = Settings()) -> Pipeline:
     """Fit vectoriser and regression; the pipeline takes lower-cased texts."""
-    texts, positive = lower(train), np.array([s.positive for s in train])
-    vectoriser = TfidfVectorizer(vocabulary=choose_vocabulary(texts, positive), **features())
-    tfidf = vectoriser.fit_transform(texts)
-    vectoriser.idf_ = vectoriser.idf_.round(DECIMALS)
-    scale = bayes_ratio(tfidf, positive) ** settings.bayes
-    regression = LogisticRegression(C=settings.strength, solver="newton-cg", tol=1e-10, max_iter=1000)
-    regression.fit(vectoriser.transform(texts) @ diags(scale), positive, weigh(train, settings))
-    regression.coef_ = (regression.coef_ * scale).round(DECIMALS)
-    regression.intercept_ = regression.intercept_.round(DECIMALS)
-    return make_pipeline(vectoriser, regression)
+    shape = Shape(strength=settings.strength, bayes=settings.bayes)
+    return word_pairs.fit(lower(train), np.array([s.positive for s in train]), weigh(train, settings), shape)
 
 
 def lower(sentences: Iterable[Sentence]) -> list[str]:
@@ -82,80 +45,10 @@ def lower(sentences: Iterable[Sentence]) -> list[str]:
     return [s.text.lower() for s in sentences]
 
 
-def features() -> dict[str, object]:
-    """Return how a text becomes features, for scikit-learn's vectorisers."""
-    return {"binary": True, "ngram_range": (1, 2), "token_pattern": WORD, "lowercase": False}
-
-
 def weigh(train: Sequence[Sentence], settings: Settings) -> np.ndarray:
     """Return float[n]: a sentence counts as much as its rating is clear (Rotten Tomatoes has no degrees: 1)."""
     many = {"tweets": settings.others, "amazon": settings.others}
     return np.array([abs(s.rating) / MEAN_RATING * many.get(s.corpus, 1.0) for s in train])
-
-
-def choose_vocabulary(texts: list[str], positive: np.ndarray) -> list[str]:
-    """Return all words of the texts, and the word pairs that tell positive from negative best, sorted."""
-    counter = CountVectorizer(min_df=MIN_TEXTS, **features())
-    counts = counter.fit_transform(texts)
-    worth = chi_squared(counts, positive).round(6)
-    ranked = sorted((" " in term, -worth[index], term) for term, index in counter.vocabulary_.items())
-    chosen = {term for _, _, term in ranked[:FEATURES]}
-    if any(word not in chosen for term in chosen for word in term.split(" ")):
-        raise SystemExit(f"A word of a chosen pair is not chosen itself: raise FEATURES ({FEATURES}) or MIN_TEXTS.")
-    return sorted(chosen)
-
-
-def chi_squared(counts: csr_matrix, positive: np.ndarray) -> np.ndarray:
-    """Return float[features]: how far each feature's share of positive texts is from chance, squared."""
-    in_positive, in_all = count_texts(counts[positive]), count_texts(counts)
-    share = positive.mean()
-    return np.asarray((in_positive - share * in_all) ** 2 / (share * (1 - share) * in_all))
-
-
-def bayes_ratio(tfidf: csr_matrix, positive: np.ndarray) -> np.ndarray:
-    """Return float[features]: the size of the log ratio of a feature's share in positive and negative texts."""
-    in_positive, in_negative = 1.0 + count_texts(tfidf[positive]), 1.0 + count_texts(tfidf[~positive])
-    return np.asarray(np.abs(np.log(in_positive / in_positive.sum()) - np.log(in_negative / in_negative.sum())))
-
-
-def count_texts(rows: csr_matrix) -> np.ndarray:
-    """Return int[features]: in how many texts each feature is."""
-    return np.asarray(rows.getnnz(axis=0))
-
-
-def convert(pipeline: Pipeline) -> bytes:
-    """Return the pipeline as ONNX: text string[n] to positive float32[n] (a probability) and known bool[n].
-
-    known is false where a text has no feature at all; positive is then NaN.
-    """
-    # The head divides by the row's length, once for the sum instead of for each feature.
-    vectoriser, regression = deepcopy(pipeline[0]).set_params(norm=None), pipeline[-1]
-    model = to_onnx(vectoriser, initial_types=[("text", StringTensorType([None]))], target_opset=OPSET)
-    add_head(model.graph, regression.coef_[0], float(regression.intercept_[0]))
-    model.graph.name, model.producer_name, model.producer_version = "sentiment", "", ""
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def add_head(graph: onnx.GraphProto, weights: np.ndarray, bias: float) -> None:
-    """Append positive = sigmoid(tfidf . weights / |tfidf| + bias) and known = |tfidf| > 0."""
-    constants = {"weights": weights, "bias": np.array(bias), "zero": np.array(0.0)}
-    graph.initializer.extend(numpy_helper.from_array(a.astype(np.float32), name) for name, a in constants.items())
-    graph.initializer.append(numpy_helper.from_array(np.array([1]), "row"))
-    tfidf = graph.output.pop().name
-    graph.node.extend(
-        [
-            helper.make_node("Mul", [tfidf, "weights"], ["parts"]),
-            helper.make_node("ReduceSum", ["parts", "row"], ["sum"], keepdims=0),
-            helper.make_node("ReduceL2", [tfidf, "row"], ["length"], keepdims=0),
-            helper.make_node("Div", ["sum", "length"], ["mean"]),
-            helper.make_node("Add", ["mean", "bias"], ["logit"]),
-            helper.make_node("Sigmoid", ["logit"], ["positive"]),
-            helper.make_node("Greater", ["length", "zero"], ["known"]),
-        ]
-    )
-    for name, kind in (("positive", onnx.TensorProto.FLOAT), ("known", onnx.TensorProto.BOOL)):
-        graph.output.append(helper.make_tensor_value_info(name, kind, [None]))
 
 
 def print_choice(train: Sequence[Sentence]) -> None:
@@ -188,21 +81,8 @@ def main() -> int:
     if asked.choose:
         print_choice(train)
         return 0
-    model = convert(fit(train))
-    asked.output.write_bytes(model)
-    print(f"{asked.output}: {len(model)} bytes, learnt from {len(train)} sentences")
-    return compare_with_card(hashlib.sha256(model).hexdigest())
-
-
-def compare_with_card(made: str) -> int:
-    """Print the hash of the model just made, and return 1 if card.toml records another."""
-    recorded = tomllib.loads((HERE / "card.toml").read_text())["model"]["sha256"]
-    print(f"sha256 {made}")
-    if made == recorded:
-        print("The same bytes as card.toml records.")
-        return 0
-    print(f"card.toml records another model, {recorded}. Run evaluate.py and update the card.", file=sys.stderr)
-    return 1
+    print(f"Learnt from {len(train)} sentences.")
+    return write_artefact(asked.output, convert(fit(train), "sentiment", "positive"), HERE)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import secrets
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import AccountBook, Ledger, Usage, Worker
 from servelite.core.settings import Settings, read_settings
@@ -19,19 +20,21 @@ from servelite.runtime.accounts import Accounts
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
+from servelite.runtime.keyring import hash_of
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.quotas import Quotas
+from servelite.stores import keys as key_table
 from servelite.stores.address import address
+from servelite.stores.database import Database
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
 
 SETTINGS_FILE = "servelite.toml"
 
 KEY_VARIABLE = "SERVELITE_KEY"
-
-MAKE_A_KEY = f"Make one: export {KEY_VARIABLE}=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
+"""Where `servelite call --url` finds the key that it shows."""
 
 
 def gateway_engine(
@@ -115,15 +118,20 @@ def describing_engine(paths: Sequence[Path]) -> Engine:
     return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)))
 
 
-def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-    """Sum the calls of a ledger, which another process may be writing; none where it does not exist yet.
+def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
+    """Sum the calls of a ledger in several ways, all of one moment; another process may be writing it; none where it does not exist yet.
 
     Raises:
         LedgerUnavailable: the ledger can't be opened.
     """
-    from servelite.stores.ledger import sum_usage
+    from servelite.stores.ledger import NoLedger, sum_usage
 
-    return [] if ledger == "none" else sum_usage(address(ledger), by, since_us, until_us, account)
+    return NoLedger().usage(by, *span_us) if ledger == "none" else sum_usage(address(ledger), by, span_us, account)
+
+
+def shown_ledger(ledger: str) -> str:
+    """Return a ledger's name as it may be shown: without the password that its URL may hold."""
+    return ledger if ledger == "none" else address(ledger).name
 
 
 def read_settings_file(path: Path | None = None) -> Settings:
@@ -144,20 +152,61 @@ def read_settings_file(path: Path | None = None) -> Settings:
     return read_settings(said, str(file))
 
 
-def shared_key() -> str | None:
-    """Return the key that calls show, from the environment; None where there is none, DefinitionError where it is weak."""
+def own_key() -> str | None:
+    """Return the key that a client shows, from the environment; None where there is none, DefinitionError where it can't be one."""
     key = os.environ.get(KEY_VARIABLE)
-    if key and not re.fullmatch("[!-~]{32,}", key):
-        raise DefinitionError(f"{KEY_VARIABLE} is not 32 or more letters, digits and signs. {MAKE_A_KEY}")
+    if key and not re.fullmatch("[!-~]{1,1000}", key):
+        raise DefinitionError(
+            f"{KEY_VARIABLE} holds no key: it has spaces, or signs that no key has. Put in what servelite keys create printed."
+        )
     return key or None
 
 
-def required_key() -> str:
-    """Return the key that calls show; DefinitionError where there is none."""
-    key = shared_key()
-    if key is None:
-        raise DefinitionError(f"--require-key takes the key from {KEY_VARIABLE}, which is not set. {MAKE_A_KEY}")
-    return key
+def create_key(
+    ledger: str, account: str, name: str, functions: Sequence[str], expires_us: int | None, *, is_admin: bool
+) -> tuple[ApiKey, str]:
+    """Make a key, and keep its hash in a ledger; return what is kept, and the key itself, which nobody can tell again.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    key_id = secrets.token_hex(8)
+    shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
+    key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
+    with _open_database(ledger) as db:
+        key_table.add_key(db, key)
+    return key, shown
+
+
+def read_keys(ledger: str) -> list[ApiKey]:
+    """Return the keys of a ledger, oldest first, expired and revoked ones among them; none where it does not exist yet.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be read.
+    """
+    if ledger != "none" and not address(ledger).exists():
+        return []
+    with _open_database(ledger) as db:
+        return key_table.all_keys(db)
+
+
+def revoke_key(ledger: str, key_id: str) -> ApiKey:
+    """Make a key worth nothing from now on, and return it as it was before.
+
+    Raises:
+        DefinitionError: there is no such key.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    known = {key.id: key for key in read_keys(ledger)}
+    if key_id not in known:
+        raise DefinitionError(
+            f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
+        )
+    with _open_database(ledger) as db:
+        key_table.revoke_key(db, key_id, time.time_ns() // 1000)
+    return known[key_id]
 
 
 def cores() -> int:
@@ -205,11 +254,12 @@ def _engine(
     def monotonic_us() -> int:
         return time.monotonic_ns() // 1000
 
-    gateway = secrets.token_hex(4)
+    gateway = secrets.token_hex(8)
     book, open_book = _ledger(ledger, settings, gateway, with_keeper=with_keeper)
     quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
     accounts = Accounts(gateway, quotas, now_us, open_book)
-    meter = Meter(book, accounts, gateway, now_us)
+    # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
+    meter = Meter(book, accounts, gateway if with_keeper else "", now_us)
     known = dict(folders)
 
     def new_pool(name: str) -> Pool:
@@ -231,6 +281,14 @@ def _engine(
     return engine
 
 
+@contextlib.contextmanager
+def _open_database(ledger: str) -> Iterator[Database]:
+    if ledger == "none":
+        raise DefinitionError("Keys stand in the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
+    with contextlib.closing(address(ledger).open()) as db:
+        yield db
+
+
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:
     """Open a ledger, and tell how to open its account book."""
     from servelite.stores.account_book import DatabaseAccountBook
@@ -241,4 +299,4 @@ def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) ->
         return NoLedger(), None
     place = address(url)
     keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
-    return JournaledLedger(place, keeper), lambda: DatabaseAccountBook(place.open(), gateway)
+    return JournaledLedger(place, keeper, gateway if with_keeper else ""), lambda: DatabaseAccountBook(place.open(), gateway)

@@ -4,19 +4,29 @@ from typing import Any
 
 import pytest
 
-from servelite.adapters.guard import KNOWN_HOSTS, Guard
-from servelite.core.errors import BadRequest, CallerError, Forbidden, MisdirectedHost, Unauthorized
+from servelite.adapters.guard import KNOWN_HOSTS, Guard, check_admin, check_scope
+from servelite.core.accounts import ApiKey
+from servelite.core.errors import BadRequest, CallerError, Forbidden, FunctionNotFound, MisdirectedHost, Unauthorized
+from servelite.runtime.keyring import Keyring, hash_of
 
-KEY = "k" * 40
+KEY = "sl_ada1_" + "k" * 43
+KEPT = ApiKey("ada1", "ada", "laptop", hash_of(KEY.encode()), ("sentiment", "ocr*"))
 HERE = "127.0.0.1:8080"
+
+
+def locked() -> Guard:
+    """Return a guard that wants a key."""
+    keyring = Keyring(lambda: 7)
+    keyring.replace([KEPT])
+    return Guard(keyring=keyring)
 
 
 def ask(
     guard: Guard, host: str | None = HERE, method: str = "POST", path: str = "/functions/x", at: str = "127.0.0.1", **headers: str
-) -> None:
+) -> ApiKey | None:
     named = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     sent = [(name.encode(), value.encode()) for name, value in named.items() if value is not None]
-    guard.check({"method": method, "path": path, "headers": sent, "server": (at, 8080)})
+    return guard.check({"method": method, "path": path, "headers": sent, "server": (at, 8080)})
 
 
 def refusal(guard: Guard, **asked: Any) -> CallerError:
@@ -161,8 +171,14 @@ def test_a_page_may_send_to_its_own_server_only(method: str, headers: dict[str, 
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}", f"BEARER {KEY} "])
-def test_the_key_opens(authorization: str) -> None:
-    ask(Guard(key=KEY), authorization=authorization)
+def test_the_key_opens_and_says_whose_it_is(authorization: str) -> None:
+    assert ask(locked(), authorization=authorization) is KEPT
+
+
+def test_where_no_key_is_wanted_none_is_looked_at() -> None:
+    assert not Guard().wants_keys
+    assert ask(Guard(), authorization=f"Bearer {KEY}") is None
+    assert ask(Guard(), authorization="nonsense") is None
 
 
 @pytest.mark.parametrize(
@@ -189,12 +205,59 @@ def test_the_key_opens(authorization: str) -> None:
     ("method", "path"), [("POST", "/functions/x"), ("GET", "/functions"), ("GET", "/"), ("GET", "/metrics"), ("POST", "/livezz")]
 )
 def test_without_the_key_everything_is_refused_alike(authorization: str, method: str, path: str) -> None:
-    error = refusal(Guard(key=KEY), authorization=authorization, method=method, path=path)
+    error = refusal(locked(), authorization=authorization, method=method, path=path)
     assert isinstance(error, Unauthorized)
-    assert error.detail == "The key is missing or wrong. Send the header Authorization: Bearer KEY."
+    assert error.detail == "The key is missing, wrong, expired or revoked. Send a valid one in the header Authorization: Bearer KEY."
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_health_needs_no_key_but_a_host(path: str) -> None:
-    ask(Guard(key=KEY), method="GET", path=path)
-    assert isinstance(refusal(Guard(key=KEY), host="evil.example", method="GET", path=path), MisdirectedHost)
+    assert ask(locked(), method="GET", path=path) is None
+    assert ask(locked(), method="GET", path=path, authorization=f"Bearer {KEY}x") is None
+    assert isinstance(refusal(locked(), host="evil.example", method="GET", path=path), MisdirectedHost)
+
+
+@pytest.mark.parametrize("path", ["/livez/", "//livez", "/livez/x", "/LIVEZ", "/readyz/../functions", "/readyz?x"])
+def test_only_the_exact_paths_of_health_are_open(path: str) -> None:
+    assert isinstance(refusal(locked(), method="GET", path=path), Unauthorized)
+
+
+def test_a_page_of_another_origin_is_told_so_whatever_key_it_shows() -> None:
+    for key in (KEY, "wrong"):
+        assert isinstance(refusal(locked(), origin="null", authorization=f"Bearer {key}"), Forbidden)
+
+
+# what a key may do
+
+
+@pytest.mark.parametrize(
+    "name", ["topic", "nothing", "", "sentiment2", "detect_ocr", "SENTIMENT", "sentiment/", "../sentiment", "a\n", "x" * 5000]
+)
+def test_a_function_outside_of_a_key_s_scope_is_forbidden_whether_there_is_one_or_not(name: str) -> None:
+    said = set()
+    for functions in ([], ["topic", "sentiment"], ["sentiment", name]):
+        with pytest.raises(Forbidden) as caught:
+            check_scope(KEPT, name, functions)
+        said.add(caught.value.detail)
+    assert said == {f"This key may not call '{name[:100]}'. It may call: sentiment, ocr*. Use another key."}
+
+
+def test_a_function_in_a_key_s_scope_is_let_through() -> None:
+    for name in ("sentiment", "ocr", "ocr_detect"):
+        check_scope(KEPT, name, [name, "topic"])
+
+
+@pytest.mark.parametrize(
+    ("functions", "told"), [(["topic", "sentiment", "ocr_detect"], "ocr_detect, sentiment"), (["topic"], "none")], ids=["some", "none"]
+)
+def test_a_function_that_does_not_exist_is_told_with_those_in_the_scope_only(functions: list[str], told: str) -> None:
+    with pytest.raises(FunctionNotFound) as caught:
+        check_scope(KEPT, "ocr_x", functions)
+    assert caught.value.detail == f"No function named 'ocr_x'. Functions here: {told}."
+
+
+def test_what_is_for_admin_keys_is_so_where_there_are_keys() -> None:
+    check_admin(None, "The metrics are")
+    check_admin(ApiKey("boss", "ada", "", bytes(32), is_admin=True), "The metrics are")
+    with pytest.raises(Forbidden, match="The metrics are for admin keys only"):
+        check_admin(KEPT, "The metrics are")

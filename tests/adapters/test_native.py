@@ -128,7 +128,7 @@ REFUSED = {
     "a wrong method": ("DELETE", "/functions/double", "application/json", 405),
     "a wrong description": ("GET", "/functions/nothing", "application/json", 404),
 }
-PAGES = ["/", "/functions", "/functions/double", "/openapi.json", "/livez", "/readyz", "/metrics"]
+PAGES = ["/", "/functions", "/functions/double", "/openapi.json", "/livez", "/readyz", "/metrics", "/usage"]
 
 
 @pytest.mark.parametrize("name", ANSWERED)

@@ -46,14 +46,14 @@ def test_the_card_is_described(server: Server) -> None:
     assert server.get("/functions/double").json()["card"] == {}
 
 
-@pytest.mark.parametrize("path", ["/functions", "/functions/double", "/openapi.json", "/livez", "/readyz"])
+@pytest.mark.parametrize("path", ["/functions", "/functions/double", "/openapi.json", "/livez", "/readyz", "/usage"])
 def test_a_page_for_programs_is_json(server: Server, path: str) -> None:
     reply = server.get(path)
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
     assert isinstance(reply.json(), dict)
 
 
-@pytest.mark.parametrize("path", ["/", "/functions", "/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/functions", "/livez", "/readyz", "/metrics", "/usage"])
 def test_head_answers_as_get_without_a_body(server: Server, path: str) -> None:
     reply = server.request("HEAD", path)
     assert (reply.status, reply.body) == (200, b"")

@@ -1,6 +1,8 @@
 """`servelite call`: one call, here or to a server; the output on stdout, all else on stderr."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,14 @@ def test_a_call_here_has_a_row_in_the_ledger(tmp_path: Path) -> None:
     receipt = parse_dictionary(done.stderr.removeprefix("receipt: ").rstrip())
     (group,) = json.loads(servelite("usage", "--json", cwd=tmp_path).stdout)["usage"]
     assert (group["calls"], group["compute_us"], group["billed_us"]) == (1, receipt["compute-us"], receipt["billed-us"])
+
+
+def test_calls_here_have_one_sum_a_day_however_many_processes_made_them(tmp_path: Path) -> None:
+    for _ in range(3):
+        assert servelite("call", str(FUNCTIONS / "double"), "1", cwd=tmp_path).returncode == 0
+    with closing(sqlite3.connect(tmp_path / ".servelite" / "ledger.db")) as ledger:
+        days = ledger.execute("SELECT gateway, count(DISTINCT day), count(*), sum(calls) FROM days GROUP BY gateway").fetchall()
+    assert days in ([("", 1, 1, 3)], [("", 2, 2, 3)])  # midnight may come between them
 
 
 def test_a_call_at_a_server_has_no_row_here(tmp_path: Path, server: Server) -> None:

@@ -30,9 +30,9 @@ def speaks(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_new_function_and_those_of_this_checkout_pass(tmp_path: Path) -> None:
+def test_a_new_function_and_several_of_this_checkout_pass(tmp_path: Path) -> None:
     servelite("new", "hello", cwd=tmp_path)
-    done = servelite("check", "hello", ROOT / "functions", ROOT / "loadtests" / "functions", cwd=tmp_path)
+    done = servelite("check", "hello", ROOT / "functions" / "sentiment", ROOT / "loadtests" / "functions", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     columns, *rows = (line.split() for line in done.stdout.splitlines())
     assert columns == ["function", "check", "result", "says"]

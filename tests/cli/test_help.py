@@ -18,9 +18,9 @@ def test_the_help_lists_every_command(tmp_path: Path) -> None:
         assert re.search(rf"^  {name} +{re.escape(does)}$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "keys create", "keys list", "keys revoke"])
 def test_the_help_of_a_command_shows_an_example(tmp_path: Path, name: str) -> None:
-    done = servelite(name, "--help", cwd=tmp_path)
+    done = servelite(*name.split(), "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "Example:" in done.stdout
     examples = re.findall(r"^ +(servelite .*)$", done.stdout.partition("Example:")[2], re.MULTILINE)
@@ -33,13 +33,17 @@ def parse(arguments: list[str]) -> None:
     """Parse a command line without running it; click.UsageError if it is wrong."""
     with cli.make_context("servelite", list(arguments)) as context:
         name, command, rest = cli.resolve_command(context, arguments)
+        if isinstance(command, click.Group):
+            with command.make_context(name, list(rest), parent=context) as inner:
+                name, command, rest = command.resolve_command(inner, rest)
         assert command is not None
         command.make_context(name, rest, parent=context).close()
 
 
-def test_the_parser_of_examples_can_refuse() -> None:
+@pytest.mark.parametrize("line", ["usage --nonsense", "keys nonsense", "keys list --nonsense", "keys create"])
+def test_the_parser_of_examples_can_refuse(line: str) -> None:
     with pytest.raises(click.UsageError):
-        parse(["usage", "--nonsense"])
+        parse(line.split())
 
 
 def test_an_unknown_command_is_wrong_usage(tmp_path: Path) -> None:

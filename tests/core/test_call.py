@@ -1,4 +1,5 @@
 import re
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,33 @@ def test_shares_add_up_exactly_and_differ_by_at_most_1(total, count):
     assert (len(parts), sum(parts)) == (count, total)
     assert max(parts) - min(parts) <= 1
     assert all(type(part) is int for part in parts)
+
+
+@given(total=st.integers(0, 2**63), count=st.integers(1, 1000))
+def test_larger_shares_come_first(total, count):
+    parts = shares(total, count)
+    assert parts == sorted(parts, reverse=True)
+    assert parts.count(total // count) >= count - total % count
+
+
+@given(total=st.integers(0, 2**63), more=st.integers(0, 2**63), count=st.integers(1, 1000))
+def test_no_share_of_a_longer_time_is_smaller(total, more, count):
+    assert all(one <= other for one, other in zip(shares(total, count), shares(total + more, count), strict=True))
+
+
+@given(total=st.integers(0, 2**63), count=st.integers(1, 999))
+def test_company_makes_no_share_larger(total, count):
+    assert all(one <= other for one, other in zip(shares(total, count + 1), shares(total, count), strict=False))
+
+
+@given(total=st.integers(0, 2**63), count=st.integers(1, 1000))
+def test_a_share_is_within_1_of_the_exact_part(total, count):
+    assert all(abs(part - Fraction(total, count)) < 1 for part in shares(total, count))
+
+
+@given(batches=st.lists(st.tuples(st.integers(0, 2**40), st.integers(1, 64)), max_size=50))
+def test_the_shares_of_many_batches_add_up_to_their_times(batches):
+    assert sum(sum(shares(total, count)) for total, count in batches) == sum(total for total, _ in batches)
 
 
 @pytest.mark.parametrize(

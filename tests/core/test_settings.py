@@ -25,9 +25,11 @@ def test_a_preset_may_be_changed_in_parts():
 
 
 def test_a_tariff_may_be_written_whole():
-    time = "price_micro = 7\nper_s = 3\nfree_s = 1\nround_up_us = 1000\nweighs_memory = true\n"
+    time = "price_micro = 7\nper_s = 3\nfree_s = 1\nround_up_us = 1000\nweighs_memory = true\nleast_mib = 64\n"
     calls = "call_price_micro = 2\nper_calls = 5\nfree_calls = 4\n"
-    assert read(f'[tariff]\n{time}{calls}currency = "EUR"').tariff == Tariff(7, 3, 1, 2, 5, 4, 1000, weighs_memory=True, currency="EUR")
+    assert read(f'[tariff]\n{time}{calls}currency = "EUR"').tariff == Tariff(
+        7, 3, 1, 2, 5, 4, 1000, weighs_memory=True, least_mib=64, currency="EUR"
+    )
 
 
 def test_accounts_have_what_their_tables_say_and_all_others_what_the_star_says():
@@ -47,6 +49,7 @@ def test_how_long_rows_are_kept_may_be_said():
         ("tariff = 1", "servelite.toml: tariff is a table. Write [tariff] and its fields below."),
         ("accounts = []", "servelite.toml: accounts is a table. Write [accounts] and its fields below."),
         ("[accounts]\nacme = 5", "servelite.toml: [accounts.acme] is no table. Write for example: credit_micro = 5_000_000"),
+        ('[accounts."a b"]', "servelite.toml: [accounts.'a b']: no account is named so. A name has 1 to 64 letters, digits and signs"),
         ("[tariff]\nfree = 1", "servelite.toml: [tariff] there is no field 'free'. Did you mean 'free_s'?"),
         ('[tariff]\npreset = "aws"', "servelite.toml: [tariff] preset = 'aws' is unknown. Presets: algorithmia, lambda-x86, lambda-arm."),
         ("[tariff]\npreset = 1", "servelite.toml: [tariff] preset = 1: preset is one of algorithmia, lambda-x86, lambda-arm."),
@@ -62,9 +65,10 @@ def test_how_long_rows_are_kept_may_be_said():
             "[accounts.a]\nconcurrent_calls = 0",
             "servelite.toml: [accounts.a] concurrent_calls = 0: concurrent_calls is a whole number from 1.",
         ),
-        ("[accounts.a]\ncalls_per_s = 0", "calls_per_s is a number above 0."),
-        ("[accounts.a]\ncalls_per_s = nan", "calls_per_s is a number above 0."),
-        ('[accounts.a]\ncalls_per_s = "5"', "calls_per_s is a number above 0."),
+        ("[accounts.a]\ncalls_per_s = 0", "calls_per_s is a number from 0.000001."),
+        ("[accounts.a]\ncalls_per_s = 1e-302", "calls_per_s is a number from 0.000001."),
+        ("[accounts.a]\ncalls_per_s = nan", "calls_per_s is a number from 0.000001."),
+        ('[accounts.a]\ncalls_per_s = "5"', "calls_per_s is a number from 0.000001."),
         ("[ledger]\nkeep_days = 0", "servelite.toml: [ledger] keep_days = 0: keep_days is a whole number from 1."),
         ("[ledger]\nkeep = 1", "servelite.toml: [ledger] there is no field 'keep'."),
     ],

@@ -29,6 +29,7 @@ from tests.server import Server
 
 ROOT = Path(__file__).parents[2]
 RUN_WITHIN_S = 60
+BUILT_BYTES = 5_000_000
 SKIPPED = ("make", "git", "cd", "#")
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 
@@ -58,7 +59,7 @@ def commands(block: Block) -> list[str]:
 
 def run(block: Block, folder: Path) -> str:
     """Run a block in a folder and return what it printed; AssertionError where a line fails."""
-    shutil.copytree(ROOT / "functions", folder / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "functions", folder / "functions", ignore=_not_committed)
     if block.language == "python":
         return _run_python(block, folder)
     printed = []
@@ -71,6 +72,11 @@ def run(block: Block, folder: Path) -> str:
             else:
                 printed.append(_run_line(line.replace(":8080", f":{port}"), folder, block))
     return "".join(printed)
+
+
+def _not_committed(folder: str, names: list[str]) -> list[str]:
+    """Name what a fresh checkout has not: caches, environments, and models that are built."""
+    return [name for name in names if name in ("__pycache__", ".venv") or Path(folder, name).stat().st_size >= BUILT_BYTES]
 
 
 def _run_python(block: Block, folder: Path) -> str:

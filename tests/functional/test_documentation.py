@@ -3,14 +3,18 @@
 import dataclasses
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
 from servelite.cli.main import COMMANDS, cli
+from servelite.core.accounts import Allowance
 from servelite.core.errors import ServeliteError, all_errors
 from servelite.core.function import Limits
+from servelite.core.settings import read_settings
+from servelite.core.tariff import PRESETS, Tariff
 from servelite.tools.torture.trials import TRIALS
 from tests.functional.documents import ROOT, Block, blocks, commands, run
 
@@ -32,7 +36,7 @@ servelite call hello \\
 servelite run hello --port 8080 &
 curl --silent http://127.0.0.1:8080/functions/hello -H 'Content-Type: application/json' -d '{"name": "Bob"}'
 servelite run functions/sentiment   # instead of it
-servelite list --json > list.json
+servelite list functions/sentiment --json > list.json
 ```
 
 ```console
@@ -137,6 +141,8 @@ def test_the_command_is_documented(name: str) -> None:
 def _options() -> list[tuple[str, str]]:
     with click.Context(cli) as context:
         made = {name: cli.get_command(context, name) for name in COMMANDS}
+    groups = {name: one for name, one in made.items() if isinstance(one, click.Group)}
+    made |= {f"{name} {part}": one for name, group in groups.items() for part, one in group.commands.items()}
     return [(name, option) for name, one in made.items() if one for p in one.params if isinstance(p, click.Option) for option in p.opts]
 
 
@@ -167,7 +173,31 @@ def test_the_limit_is_documented_with_its_default(limit: "dataclasses.Field[obje
     assert f"| `{limit.name}` | {default} |" in EVERYTHING
 
 
-@pytest.mark.parametrize("path", ["/functions/{name}", "/functions", "/openapi.json", "/", "/livez", "/readyz", "/metrics"])
+@pytest.mark.parametrize("what", dataclasses.fields(Allowance), ids=lambda field: field.name)
+def test_what_an_account_may_use_is_documented(what: "dataclasses.Field[object]") -> None:
+    assert re.search(rf"^\| `{what.name}` \|", TEXTS["accounts.md"], re.MULTILINE)
+    assert any(line.startswith(f"{what.name} = ") for line in TEXTS["accounts.md"].splitlines())
+
+
+def _as_documented(said: object) -> str:
+    return f"{said:,}" if type(said) is int else str(said).lower() if isinstance(said, bool) else str(said)
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Tariff), ids=lambda field: field.name)
+def test_the_field_of_a_tariff_is_documented_with_its_presets(field: "dataclasses.Field[object]") -> None:
+    rows = [line.strip("| ").split(" | ") for line in TEXTS["usage.md"].splitlines() if line.startswith(f"| `{field.name}` |")]
+    presets = [getattr(preset, field.name) for preset in PRESETS.values()]
+    assert [row[2:] for row in rows] == [[_as_documented(said) for said in presets]]
+
+
+def test_the_settings_file_of_the_documents_is_read() -> None:
+    """Every field of a tariff is in it."""
+    (said,) = [tomllib.loads(block.text) for block in blocks(TEXTS["usage.md"], "usage.md") if block.language == "toml"]
+    assert set(said["tariff"]) == {"preset", *(field.name for field in dataclasses.fields(Tariff))}
+    assert read_settings(said, "usage.md").tariff.round_up_us == said["tariff"]["round_up_us"]
+
+
+@pytest.mark.parametrize("path", ["/functions/{name}", "/functions", "/openapi.json", "/", "/livez", "/readyz", "/metrics", "/usage"])
 def test_the_path_is_documented(path: str) -> None:
     assert re.search(rf"`(GET|POST) {re.escape(path)}`", EVERYTHING)
 

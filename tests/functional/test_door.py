@@ -20,10 +20,10 @@ from tests.cli.command import servelite
 from tests.conftest import FolderWriter
 from tests.functional.crowd import Crowd, calling
 from tests.functional.promises import resident_mib
+from tests.keys import bearer, make_key
 from tests.server import Reply, Server, read_reply, until
 
 MIB = 1024 * 1024
-KEY = "correct-horse-battery-staple-0123456789"
 FUNCTIONS = Path(__file__).parent / "functions"
 
 
@@ -36,9 +36,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve to every machine, for a key."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SERVELITE_KEY", KEY)
-        yield from _serving(tmp_path_factory, "--require-key", "--host", "0.0.0.0")
+    yield from _serving(tmp_path_factory, "--require-key", "--host", "0.0.0.0")
+
+
+@pytest.fixture(scope="module")
+def key(locked: Server) -> str:
+    """Return an admin key of the locked server, which knows it."""
+    made = make_key(locked.cwd, is_admin=True)
+    until(lambda: ask(locked, bearer(made)).status == 200)
+    return made
 
 
 def _serving(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Server]:
@@ -96,10 +102,12 @@ def test_a_stranger_is_refused_before_his_body_comes(server: Server, line: str) 
         assert read_reply(connection).status in (403, 421)
 
 
-@pytest.mark.parametrize("path", ["/", "/functions", "/functions/double", "/functions/nothing", "/openapi.json", "/metrics", "/nothing"])
-def test_without_its_key_a_server_says_nothing_of_what_it_has(locked: Server, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/functions", "/functions/double", "/functions/nothing", "/openapi.json", "/metrics", "/usage", "/nothing"]
+)
+def test_without_a_key_a_server_says_nothing_of_what_it_has(locked: Server, key: str, path: str) -> None:
     said = set()
-    for method, authorization in itertools.product(("GET", "POST"), ("", f"Bearer {KEY}x", "Bearer", f"Basic {KEY}", KEY)):
+    for method, authorization in itertools.product(("GET", "POST"), ("", f"Bearer {key}x", "Bearer", f"Basic {key}", key)):
         reply = ask(locked, {"Authorization": authorization} if authorization else {}, method, path)
         check_problem(reply, 401, "unauthorized")
         ours = [(name, value) for name, value in reply.headers.items() if name not in ("date", "x-request-id", "connection")]
@@ -108,45 +116,53 @@ def test_without_its_key_a_server_says_nothing_of_what_it_has(locked: Server, pa
     assert "('www-authenticate', 'Bearer')" in str(said)
 
 
-def test_with_its_key_a_server_answers_whoever_names_it(locked: Server) -> None:
+def test_with_a_key_a_server_answers_whoever_names_it(locked: Server, key: str) -> None:
     for host in ("localhost", "whatever.example"):
-        assert ask(locked, {"Host": host, "Authorization": f"Bearer {KEY}"}).body == b"8"
-    for path in ("/livez", "/readyz"):
-        assert locked.get(path).status == 200
-    check_problem(ask(locked, {"Origin": "null", "Authorization": f"Bearer {KEY}"}), 403, "forbidden")
+        assert ask(locked, {"Host": host, **bearer(key)}).body == b"8"
+    check_problem(ask(locked, {"Origin": "null", **bearer(key)}), 403, "forbidden")
+
+
+def test_with_a_key_every_page_is_there_the_playground_too(locked: Server, key: str) -> None:
+    for path in ("/", "/functions", "/functions/double", "/openapi.json", "/metrics", "/usage"):
+        assert ask(locked, bearer(key), "GET", path).status == 200
+
+
+def test_whoever_watches_a_server_needs_no_key_and_learns_no_names(locked: Server) -> None:
+    assert locked.get("/livez").json() == {"status": "alive"}
+    assert locked.get("/readyz").json() == {"status": "ready"}
 
 
 @pytest.mark.parametrize(
-    ("key", "exit_code", "said"),
+    ("shown", "exit_code", "said"),
     [
-        (KEY, 0, "receipt: "),
-        ("", 1, "The key is missing or wrong."),
-        ("x" * 40, 1, "The key is missing or wrong."),
-        ("x y", 2, "Make one: "),
+        ("{key}", 0, "receipt: "),
+        ("", 1, "The key is missing, wrong, expired or revoked."),
+        ("x" * 40, 1, "The key is missing, wrong, expired or revoked."),
+        ("x y", 2, "Put in what servelite keys create printed."),
     ],
+    ids=["a valid key", "no key", "a wrong key", "what can't be a key"],
 )
 def test_the_command_line_shows_its_key(
-    locked: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, exit_code: int, said: str
+    locked: Server, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: str, exit_code: int, said: str
 ) -> None:
-    monkeypatch.setenv("SERVELITE_KEY", key)
+    monkeypatch.setenv("SERVELITE_KEY", shown.format(key=key))
     done = servelite("call", "double", "4", "--url", locked.url, cwd=tmp_path)
     assert done.returncode == exit_code
     assert said in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "key", "said"),
+    ("options", "said"),
     [
-        (["--host", "0.0.0.0"], KEY, "Add --require-key, or stay on --host 127.0.0.1."),
-        (["--require-key"], "", "which is not set. Make one: export SERVELITE_KEY="),
-        (["--require-key"], "short", "is not 32 or more"),
-        (["--allow-host", "http://a"], KEY, "Write for example models.example.org."),
-        (["--allow-origin", "a.example"], KEY, "for example https://models.example.org."),
+        (["--host", "0.0.0.0"], "Add --require-key, or stay on --host 127.0.0.1."),
+        (["--require-key", "--ledger", "none"], "finds its keys in the ledger, and --ledger none keeps nothing."),
+        (["--allow-host", "http://a"], "Write for example models.example.org."),
+        (["--allow-origin", "a.example"], "for example https://models.example.org."),
     ],
-    ids=["beyond this machine without a key", "no key", "a weak key", "a host that is none", "an origin that is none"],
+    ids=["beyond this machine without a key", "keys without a ledger", "a host that is none", "an origin that is none"],
 )
-def test_what_is_not_safe_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], key: str, said: str) -> None:
-    monkeypatch.setenv("SERVELITE_KEY", key)
+def test_what_is_not_safe_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str) -> None:
+    monkeypatch.setenv("SERVELITE_KEY", "x" * 40)  # which is for clients
     done = servelite("run", FUNCTIONS / "double", "--port", "0", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
@@ -155,7 +171,7 @@ def test_what_is_not_safe_is_not_started(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_handler_does_not_see_the_key(
     write_function: FolderWriter, start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SERVELITE_KEY", KEY)
+    monkeypatch.setenv("SERVELITE_KEY", "x" * 40)
     source = "import os\nfrom servelite import function\n\n@function\ndef look(name: str) -> bool:\n    return name in os.environ\n"
     served = start_server(write_function("look", source))
     assert [served.call("look", name).json() for name in ("PATH", "SERVELITE_KEY")] == [True, False]

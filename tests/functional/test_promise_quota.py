@@ -80,7 +80,7 @@ def test_many_clients_use_up_a_quota_and_go_beyond_it_by_one_call_at_most(
     again = start_server(tmp_path / "functions" / "work")
     told = again.call("work", 1)
     assert (told.status, told.json()["code"]) == (402, "quota_exhausted")
-    assert f"has used {used_us / 1e6:.3f} s this month; its quota is 2 s free. It renews on " in told.json()["detail"]
+    assert f"has used {used_us / 1e6:.3f} seconds this month; its quota is 2 seconds free. It renews on " in told.json()["detail"]
 
 
 def test_a_receipt_says_what_is_left_and_the_ledger_agrees(write_function: FolderWriter, start_server: StartServer, tmp_path: Path) -> None:

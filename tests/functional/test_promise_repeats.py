@@ -137,3 +137,22 @@ def test_calls_that_are_repeated_until_they_are_answered_are_charged_once_whatev
     assert {reply.headers["X-Request-Id"] for reply in answers.values()} == rows.keys()
     assert len(rows) == len(answers) == 400
     assert {reply.json() for reply in answers.values()} == set(range(400))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_servers_on_one_ledger_run_a_repeated_call_once(
+    write_function: FolderWriter, start_server: StartServer, request: pytest.FixtureRequest, kind: str
+) -> None:
+    ledger = request.getfixturevalue("postgres") if kind == "postgres" else "book.db"
+    folder = write_function("slow", SLOW)
+    one, two = (start_server(folder, "--ledger", ledger) for _ in range(2))
+    first = Ask(one, "slow", -1, KEY)
+    until(lambda: noted(folder))
+    waits = ask(two, "slow", -1)
+    assert (waits.status, waits.json()["code"]) == (409, "idempotency_key_in_use")
+    assert ask(two, "slow", -2).json()["code"] == "idempotency_key_reused"
+    (folder / "go").touch()
+    answer = first.answer()
+    assert same(answer, until(lambda: (reply := ask(two, "slow", -1)).status == 200 and reply))
+    assert same(answer, ask(one, "slow", -1))
+    assert noted(folder) == ["-1"]

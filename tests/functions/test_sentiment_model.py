@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.functions.making import CHECKOUT, run_script
 
 from servelite import InvalidInput
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "functions" / "sentiment"
 CARD = tomllib.loads((FOLDER / "card.toml").read_text())
 EXAMPLES = [json.loads(line) for line in (FOLDER / "examples.jsonl").read_text().splitlines()]
-TRAIN_PYTHON = CHECKOUT / "build" / "train-venv" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +48,6 @@ def test_the_model_is_the_one_the_card_records() -> None:
     model = (FOLDER / "model.onnx").read_bytes()
     assert hashlib.sha256(model).hexdigest() == CARD["model"]["sha256"]
     assert len(model) == CARD["model"]["bytes"] < 1_000_000
-
-
-def test_the_archives_of_the_card_are_those_of_the_lock() -> None:
-    lock = (FOLDER / "train-data.lock").read_text()
-    for data in CARD["data"]:
-        assert f"{data['package']}=={data['version']} " in lock
-        assert f"--hash=sha256:{data['archive_sha256']}" in lock
 
 
 @pytest.mark.parametrize(("corpus", "least"), [("movie", 0.79), ("amazon", 0.77), ("tweets", 0.84)])
@@ -132,29 +124,18 @@ def test_a_refusal_leaves_its_batch_mates_alone(handler: ModuleType) -> None:
     assert all(isinstance(answer, InvalidInput) for answer in refused)
 
 
-def run_in_training_environment(script: str, *arguments: str) -> str:
-    """Run a script of the folder where scikit-learn is, and return what it prints."""
-    python = TRAIN_PYTHON if TRAIN_PYTHON.exists() else Path(sys.executable)
-    if not TRAIN_PYTHON.exists() and importlib.util.find_spec("skl2onnx") is None:
-        pytest.skip("The training environment is missing: make it with `make train`.")
-    command = [str(python), str(FOLDER / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.training
 def test_training_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    run_in_training_environment("train.py", "--output", str(tmp_path / "model.onnx"))
+    run_script("functions.sentiment.train", "--output", str(tmp_path / "model.onnx"))
     assert (tmp_path / "model.onnx").read_bytes() == (FOLDER / "model.onnx").read_bytes()
 
 
 @pytest.mark.training
 def test_scikit_learn_and_onnx_answer_alike_on_the_whole_test_split() -> None:
     """Equal labels, and probabilities within 1e-5 (`PARITY` of evaluate.py; measured: 1.4e-7)."""
-    assert "0 labels differ" in run_in_training_environment("evaluate.py", "--check-parity")
+    assert "0 labels differ" in run_script("functions.sentiment.evaluate", "--check-parity")
 
 
 @pytest.mark.training
 def test_the_card_holds_what_is_measured() -> None:
-    assert "just what was measured" in run_in_training_environment("evaluate.py", "--check-card")
+    assert "just what was measured" in run_script("functions.sentiment.evaluate", "--check-card")

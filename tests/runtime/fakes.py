@@ -75,7 +75,7 @@ class MemoryLedger:
         self.rows += rows
         self.kept += kept
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """What a gateway knows of accounts follows the ledger, and stays as it was while the ledger refuses."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,7 +12,7 @@ from servelite.core.accounts import Allowance, ApiKey, Spent
 from servelite.core.call import Call
 from servelite.core.errors import LedgerUnavailable, Unauthorized
 from servelite.core.function import Limits
-from servelite.core.ports import Kept, Seen
+from servelite.core.ports import CLAIM_US, Kept, RepeatKey, Seen
 from servelite.core.tariff import Tariff
 from servelite.runtime import accounts as room
 from servelite.runtime.accounts import Accounts
@@ -32,11 +33,19 @@ class FakeBook:
 
     now: Seen = field(default_factory=lambda: Seen([], [], 0))
     is_broken: bool = False
+    is_read_only: bool = False
+    fault: Exception | None = None
     looks: int = 0
     opened: int = 0
     closed: int = 0
     used_us: dict[str, int] = field(default_factory=dict)
     asked_since: list[int | None] = field(default_factory=list)
+    lock: threading.Event = field(default_factory=threading.Event)
+    claims: list[str] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lock.set()
 
     def open(self) -> "FakeBook":
         if self.is_broken:
@@ -44,16 +53,32 @@ class FakeBook:
         self.opened += 1
         return self
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
+    def look(self, since_us: int | None) -> Seen:
         self.looks += 1
+        if self.fault:
+            raise self.fault
         if self.is_broken:
             raise LedgerUnavailable("It is away.")
-        self.used_us |= used_us
         self.asked_since.append(since_us)
         return self.now
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        self.lock.wait(10)
+        if self.is_broken or self.is_read_only:
+            raise LedgerUnavailable("It is away.")
+        self.used_us |= used_us
+
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+        if self.is_broken:
+            raise LedgerUnavailable("/srv/ledger.db is away.")
+        self.claims.append(repeat_key)
         return None
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        self.renewed += [key for _, key in keys]
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        self.claims.remove(repeat_key)
 
     def close(self) -> None:
         self.closed += 1
@@ -67,7 +92,6 @@ def book():
 @pytest.fixture
 async def accounts(book, monkeypatch):
     monkeypatch.setattr(room, "LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr(room, "PAUSE_S", 0.001)
     clock = Clock(1_795_651_200 * S)
     made = Accounts("gate", Quotas(Tariff(), {"ada": Allowance(credit_micro=0)}, Allowance(), clock), clock, book.open)
     await made.start()
@@ -124,7 +148,8 @@ async def test_when_a_key_was_used_is_written_down(accounts, book):
 async def test_what_was_used_elsewhere_counts_for_the_quota(accounts, book):
     book.now = Seen(None, [Spent("ada", 4_999 * S, 0, 1)], 0)
     call = Call("1", "f", account="ada")
-    accounts.quotas.admit(call, Limits())
+    accounts.quotas.enter(call)
+    accounts.quotas.hold(call, Limits())
     await until(lambda: accounts.quotas.free_left_us("ada") == S)
     assert set(book.asked_since) == {None, accounts.quotas.month_began_us}
 
@@ -133,24 +158,51 @@ async def test_while_the_ledger_refuses_all_stays_as_it_was(accounts, book, capl
     book.now = Seen([KEY], [], 0)
     await until(lambda: is_known(accounts))
     book.is_broken = True
-    await until(lambda: "keys and quotas stay as they were" in caplog.text)
+    await until(lambda: "keys and quotas stay as they are until the ledger can be read again: It is away." in caplog.text)
     assert is_known(accounts)
-    assert book.closed == 1
     book.is_broken = False
-    await until(lambda: book.opened == 2)
+    await until(lambda: "as the ledger says again" in caplog.text)
     book.now = Seen([], [], 0)
     await until(lambda: not is_known(accounts))
+    assert len([record for record in caplog.records if record.getMessage().startswith("keys and quotas")]) == 2
 
 
-async def test_what_could_not_be_written_down_is_written_later(accounts, book):
-    book.now = Seen([KEY], [], 0)
-    await until(lambda: KEY.id.encode() in accounts.keyring._keys)
+async def test_what_a_caller_is_told_of_a_ledger_that_refuses_names_no_place(accounts, book):
     book.is_broken = True
-    await until(lambda: book.closed == 1)
-    assert is_known(accounts)
-    book.used_us.clear()
-    book.is_broken = False
+    with pytest.raises(LedgerUnavailable, match=r"^Whether this Idempotency-Key was used before can't be told at the moment\. Try again"):
+        await accounts.repeats.answer(Call("1", "f", repeat_key="k"), lambda: pytest.fail("it ran"))
+
+
+async def test_what_could_not_be_written_down_is_written_later(accounts, book, caplog):
+    book.is_read_only = True
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    await until(lambda: "is to be noted later" in caplog.text)
+    book.is_read_only = False
     await until(lambda: "ada1" in book.used_us)
+
+
+async def test_a_lock_that_keeps_uses_from_being_noted_keeps_no_revoked_key_alive(accounts, book):
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+    book.lock.clear()
+    await until(lambda: accounts._noting is not None and not accounts._noting.done())
+    book.now = Seen([], [], 0)
+    await until(lambda: not is_known(accounts))
+    book.lock.set()
+
+
+async def test_a_ledger_that_hangs_does_not_keep_the_end_waiting(book, monkeypatch, caplog):
+    monkeypatch.setattr(room, "END_S", 0.05)
+    book.now = Seen([KEY], [], 0)
+    clock = Clock(5)
+    accounts = Accounts("gate", Quotas(Tariff(), {}, Allowance(), clock), clock, book.open)
+    await accounts.start()
+    book.lock.clear()
+    assert is_known(accounts)
+    await accounts.stop()
+    assert "the ledger does not answer" in caplog.text
+    book.lock.set()
 
 
 async def test_a_ledger_that_can_not_be_read_at_the_start_is_told(book):
@@ -169,7 +221,7 @@ async def test_the_end_writes_down_what_is_new_and_closes_the_book(book):
     await accounts.start()
     assert is_known(accounts)
     await accounts.stop()
-    assert (book.used_us, book.opened, book.closed) == ({"ada1": 5}, 1, 1)
+    assert (book.used_us, book.opened, book.closed) == ({"ada1": 5}, 2, 2)
 
 
 async def test_without_a_ledger_nothing_is_looked_at():
@@ -178,3 +230,38 @@ async def test_without_a_ledger_nothing_is_looked_at():
     await accounts.start()
     assert not is_known(accounts)
     await accounts.stop()
+
+
+async def test_a_key_that_was_taken_is_held_on_to_while_its_call_runs_and_given_back_if_it_fails(accounts, book):
+    door = asyncio.Event()
+
+    async def run():
+        await door.wait()
+        raise LedgerUnavailable("The disk is full.")
+
+    asked = asyncio.create_task(accounts.repeats.answer(Call("1", "f", repeat_key="k"), run))
+    await until(lambda: book.claims == ["k"])
+    accounts._now_us.us += CLAIM_US
+    await until(lambda: book.renewed == ["k"])
+    door.set()
+    with pytest.raises(LedgerUnavailable, match="full"):
+        await asked
+    assert book.claims == []
+
+
+async def test_whatever_a_damaged_ledger_brings_the_watch_goes_on(accounts, book, caplog):
+    book.fault = ValueError("not JSON")
+    await until(lambda: "ValueError('not JSON')" in caplog.text)
+    book.fault = None
+    book.now = Seen([KEY], [], 0)
+    await until(lambda: is_known(accounts))
+
+
+async def test_a_ledger_that_hangs_keeps_no_call_waiting(accounts, book, monkeypatch):
+    monkeypatch.setattr(room, "CLAIM_WITHIN_S", 0.05)
+    book.lock.clear()
+    hanging = asyncio.create_task(accounts._errands.ask(lambda book: book.note_used({})))
+    with pytest.raises(LedgerUnavailable, match="can't be told at the moment"):
+        await accounts.repeats.answer(Call("1", "f", repeat_key="k"), lambda: pytest.fail("it ran"))
+    book.lock.set()
+    await hanging

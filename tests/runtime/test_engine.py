@@ -10,10 +10,12 @@ from servelite.core.call import Call
 from servelite.core.errors import (
     DefinitionError,
     FunctionNotFound,
+    IdempotencyKeyInUse,
     NoWorker,
     Overloaded,
     PayloadTooLarge,
     QuotaExhausted,
+    RateLimited,
     ServiceError,
     UnsupportedMediaType,
     WorkerDied,
@@ -279,3 +281,74 @@ async def test_a_large_body_of_a_repeated_call_is_let_go(rig):
 
         await rig.engine.call(call, read)
     assert rig.engine._held_bytes == 0
+
+
+async def test_a_call_that_may_be_repeated_goes_on_when_its_client_leaves_and_the_end_waits_for_it(rig):
+    rig.workshops["shout"].door.clear()
+    asked = asyncio.create_task(rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k")))
+    await until(lambda: rig.ran)
+    asked.cancel()
+    await settle()
+    with pytest.raises(IdempotencyKeyInUse):
+        await rig.engine.call(Call("2", "shout", TEXT, b"a", repeat_key="k"))
+    drained = asyncio.create_task(rig.engine.drain())
+    await settle()
+    assert not drained.done()
+    rig.workshops["shout"].door.set()
+    await drained
+    assert [kept.call for kept in rig.ledger.kept] == ["1"]
+
+
+async def test_a_refused_call_that_may_be_repeated_leaves_no_trace(rig, caplog):
+    await rig.engine.pools["shout"].stop()
+    with pytest.raises(ServiceError):
+        await rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k"))
+    await settle()
+    assert (rig.engine._running, rig.engine._going_on, rig.accounts.repeats._running, caplog.records) == (0, set(), {}, [])
+
+
+async def test_repeated_calls_are_held_to_the_rate(rig):
+    rig.engine.accounts = some_accounts(lambda: 7, local=Allowance(calls_per_s=0.01))
+    await rig.engine.call(Call("1", "shout", TEXT, b"a"))
+    with pytest.raises(RateLimited):
+        await rig.engine.call(Call("2", "shout", TEXT, repeat_key="k"), never_read)
+
+
+async def test_a_call_whose_client_left_holds_what_it_held_until_its_run_ends(rig):
+    limited = some_accounts(lambda: 7, local=Allowance(credit_micro=0, concurrent_calls=1))
+    rig.engine.accounts = limited
+    rig.workshops["shout"].door.clear()
+    asked = asyncio.create_task(rig.engine.call(Call("1", "shout", TEXT, b"a")))
+    await until(lambda: rig.ran)
+    asked.cancel()
+    await settle()
+    with pytest.raises(RateLimited):
+        await rig.engine.call(Call("2", "shout", TEXT, b"b"))
+    (account,) = limited.quotas._accounts.values()
+    assert account.held_units == 2_000_000
+    rig.workshops["shout"].door.set()
+    for task in list(rig.engine._going_on):
+        await task
+    assert (account.held_units, account.running, rig.engine._running) == (0, 0, 0)
+
+
+async def test_a_call_that_waits_and_is_left_holds_nothing_more(rig):
+    limited = some_accounts(lambda: 7, local=Allowance(credit_micro=0))
+    rig.engine.accounts = limited
+    rig.workshops["shout"].door.clear()
+    first = asyncio.create_task(rig.engine.call(Call("1", "shout", TEXT, b"a")))
+    await until(lambda: rig.ran)
+    second = asyncio.create_task(rig.engine.call(Call("2", "shout", TEXT, b"b")))
+    await settle()
+    second.cancel()
+    await settle()
+    (account,) = limited.quotas._accounts.values()
+    assert (account.held_units, account.running) == (2_000_000, 1)
+    rig.workshops["shout"].door.set()
+    await first
+
+
+async def test_a_body_is_not_kept_beyond_its_call(rig):
+    call = Call("1", "shout", TEXT, b"a")
+    await rig.engine.call(call)
+    assert call.body == b""

@@ -107,6 +107,14 @@ def test_a_tariff_rounds_and_prices_each_call(ledger):
     assert [(row.billed_us, row.cost_pico) for row in ledger.rows] == [(2000, 1_002_000), (0, 0)]
 
 
+def test_a_tariff_that_weighs_memory_weighs_at_least_what_it_says(ledger):
+    tariff = Tariff(price_micro=1, per_s=1, weighs_memory=True, least_mib=1024)
+    accounts = some_accounts(lambda: NOW_US, tariff, ada=Allowance(credit_micro=0))
+    (answer,) = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x")], compute_us=3000)
+    assert [(row.billed_us, row.mib_us, row.cost_pico) for row in ledger.rows] == [(3000, 3_072_000, 3000)]
+    assert answer.receipt.free_left_us == 5_000_000_000 - 3000
+
+
 def test_an_account_with_a_quota_is_told_what_it_has_left(ledger):
     accounts = some_accounts(lambda: NOW_US, ada=Allowance(credit_micro=0))
     answers = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x"), Outcome(b"y")], compute_us=1000)

@@ -38,12 +38,22 @@ def a_call(account: str = "free") -> Call:
     return Call("1", "f", account=account)
 
 
+def enter(quotas: Quotas, call: Call) -> None:
+    """Let a call in, with all that is asked of it."""
+    quotas.enter(call)
+    try:
+        quotas.hold(call, LIMITS)
+    except QuotaExhausted:
+        quotas.leave(call)
+        raise
+
+
 def run(quotas: Quotas, billed_us: int, account: str = "free", memory_mib: int = 512) -> int | None:
     """Let a call in and end it."""
     call = a_call(account)
-    quotas.admit(call, LIMITS)
-    left_us = quotas.settle(call, billed_us, billed_us * memory_mib)
-    quotas.release(call)
+    enter(quotas, call)
+    left_us = quotas.settle(call, billed_us, quotas.tariff.mib_us(billed_us, memory_mib))
+    quotas.leave(call)
     return left_us
 
 
@@ -60,31 +70,33 @@ def test_a_lone_caller_uses_up_the_last_microsecond_and_is_then_refused(quotas):
     assert run(quotas, 5) == 0
     with pytest.raises(QuotaExhausted) as caught:
         run(quotas, 1)
-    assert caught.value.detail == ("Account free has used 10.000 s this month; its quota is 10 s free. It renews on 2026-12-01 (UTC).")
+    assert caught.value.detail == (
+        "Account free has used 10.000 seconds this month; its quota is 10 seconds free. It renews on 2026-12-01 (UTC)."
+    )
     assert caught.value.retry_after_s is None
 
 
 def test_running_calls_hold_their_time_limit_back(quotas):
     calls = [a_call() for _ in range(5)]
     for call in calls:
-        quotas.admit(call, LIMITS)
+        enter(quotas, call)
     with pytest.raises(
-        QuotaExhausted, match=r"has used 0\.000 s .* held back for its 5 running calls, by their time limits \(10 s\)"
+        QuotaExhausted, match=r"has used 0\.000 seconds .* held back for its 5 running calls, by their time limits \(10 seconds\)"
     ) as caught:
-        quotas.admit(a_call(), LIMITS)
+        enter(quotas, a_call())
     assert caught.value.retry_after_s == 1
     quotas.settle(calls[0], 1000, 512)
-    quotas.admit(a_call(), LIMITS)
+    enter(quotas, a_call())
 
 
 @pytest.mark.parametrize("is_settled", [True, False], ids=["answered", "refused on the way"])
 def test_a_call_that_has_ended_holds_nothing(quotas, is_settled):
     for _ in range(20):
         call = a_call()
-        quotas.admit(call, LIMITS)
+        enter(quotas, call)
         if is_settled:
             quotas.settle(call, 0, 512)
-        quotas.release(call)
+        quotas.leave(call)
     assert run(quotas, 0) == 10 * S
 
 
@@ -92,30 +104,31 @@ def test_a_call_that_was_not_let_in_holds_nothing(quotas):
     run(quotas, 10 * S)
     for _ in range(3):
         with pytest.raises(QuotaExhausted):
-            quotas.admit(a_call(), LIMITS)
+            enter(quotas, a_call())
     assert quotas._accounts["free"].running == 0
 
 
-@given(st.lists(st.tuples(st.integers(0, 3 * S), st.integers(0, 7)), max_size=60))
-def test_an_account_goes_beyond_its_quota_by_one_call_at_most(steps):
-    quotas = a_book(Clock(NOVEMBER_26), free=FREE_ONLY)
+@given(st.lists(st.tuples(st.integers(0, 2 * S), st.integers(0, 7)), max_size=60), st.sampled_from([1, 1000, S, 3 * S]))
+def test_an_account_goes_beyond_its_quota_by_one_call_at_most(steps, round_up_us):
+    tariff = Tariff(free_s=10, round_up_us=round_up_us)
+    quotas = a_book(Clock(NOVEMBER_26), tariff, free=FREE_ONLY)
+    most_us = tariff.billed_us(2 * S)
     running: list[Call] = []
-    used_us = longest_us = 0
+    used_us = 0
     for billed_us, which in steps:
         if which < len(running):
             call = running.pop(which)
-            taken_us = min(billed_us, 2 * S)
+            taken_us = tariff.billed_us(billed_us)
             quotas.settle(call, taken_us, 512)
-            quotas.release(call)
-            used_us, longest_us = used_us + taken_us, max(longest_us, taken_us)
+            quotas.leave(call)
+            used_us += taken_us
             continue
         try:
-            quotas.admit(call := a_call(), LIMITS)
+            enter(quotas, call := a_call())
             running.append(call)
         except QuotaExhausted:
-            held_us = len(running) * 2 * S
-            assert used_us + held_us >= 10 * S
-    assert used_us < 10 * S + 2 * S
+            assert used_us + len(running) * most_us >= 10 * S
+    assert used_us < 10 * S + most_us
 
 
 def test_credit_is_what_may_be_owed_beyond_the_free_time(clock):
@@ -124,7 +137,8 @@ def test_credit_is_what_may_be_owed_beyond_the_free_time(clock):
     assert run(quotas, 2 * S - 1, "rich") == 0
     run(quotas, 1, "rich")
     with pytest.raises(
-        QuotaExhausted, match=r"has used 12\.000 s, 0\.0002 USD owed this month; its quota is 10 s free and 0\.0002 USD of credit"
+        QuotaExhausted,
+        match=r"has used 12\.000 seconds, 0\.0002 USD owed this month; its quota is 10 seconds free and 0\.0002 USD of credit",
     ):
         run(quotas, 1, "rich")
 
@@ -135,7 +149,7 @@ def test_calls_that_cost_count_too(clock):
     for account, calls in (("free", 2), ("rich", 3)):
         for _ in range(calls):
             run(quotas, 1, account)
-        with pytest.raises(QuotaExhausted):
+        with pytest.raises(QuotaExhausted, match=rf"{calls} calls.* this month; its quota is 10 seconds free, 2 calls free"):
             run(quotas, 1, account)
 
 
@@ -149,7 +163,7 @@ def test_what_was_used_elsewhere_counts(quotas):
     quotas.spent_elsewhere([Spent("free", billed_us=4 * S, mib_us=0, calls=1), Spent("somebody", 1, 1, 1)])
     assert run(quotas, S) == 5 * S
     quotas.spent_elsewhere([Spent("free", billed_us=9 * S, mib_us=0, calls=2)])
-    with pytest.raises(QuotaExhausted, match=r"has used 10\.000 s"):
+    with pytest.raises(QuotaExhausted, match=r"has used 10\.000 seconds"):
         run(quotas, 1)
 
 
@@ -163,10 +177,10 @@ def test_a_new_month_begins_with_nothing_used(quotas, clock):
 
 def test_a_call_over_the_months_end_belongs_to_the_month_of_its_answer(quotas, clock):
     run(quotas, 7 * S)
-    quotas.admit(call := a_call(), LIMITS)
+    enter(quotas, call := a_call())
     clock.us = DECEMBER
     assert quotas.settle(call, S, 512) == 9 * S
-    quotas.release(call)
+    quotas.leave(call)
     assert run(quotas, S) == 8 * S
 
 
@@ -228,12 +242,12 @@ def test_a_rate_below_one_lets_a_call_through_each_so_many_seconds(clock):
 def test_calls_at_once_are_counted_until_they_end(clock):
     quotas = a_book(clock, narrow=Allowance(concurrent_calls=2))
     first, second = a_call("narrow"), a_call("narrow")
-    quotas.admit(first, LIMITS)
-    quotas.admit(second, LIMITS)
+    enter(quotas, first)
+    enter(quotas, second)
     with pytest.raises(RateLimited, match="Account narrow may make 2 calls at once, and has as many running"):
-        quotas.admit(a_call("narrow"), LIMITS)
-    quotas.release(first)
-    quotas.admit(a_call("narrow"), LIMITS)
+        enter(quotas, a_call("narrow"))
+    quotas.leave(first)
+    enter(quotas, a_call("narrow"))
 
 
 def test_all_accounts_that_are_not_named_may_have_a_limit_each(clock):
@@ -255,4 +269,30 @@ def test_all_accounts_that_are_not_named_may_have_a_limit_each(clock):
     ],
 )
 def test_others_use_is_asked_for_where_it_counts(clock, others, named, has):
-    assert Quotas(Tariff(), named, others, clock).has_limits == has
+    assert Quotas(Tariff(), named, others, clock).has_quotas == has
+
+
+def test_a_tariff_that_weighs_memory_is_told_in_its_measure(clock):
+    quotas = a_book(clock, Tariff(free_s=1, weighs_memory=True), free=FREE_ONLY)
+    run(quotas, 2 * S, memory_mib=1024)
+    with pytest.raises(QuotaExhausted, match=r"has used 2\.000 GB-seconds this month; its quota is 1 GB-seconds free"):
+        run(quotas, 1)
+
+
+def test_what_is_left_is_this_months(quotas, clock):
+    run(quotas, 7 * S)
+    clock.us = DECEMBER
+    assert quotas.free_left_us("free") == 10 * S
+    assert quotas.free_left_us("somebody") is None
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out_for_longer(clock):
+    quotas = a_book(clock, quick=Allowance(calls_per_s=4))
+    for _ in range(4):
+        run(quotas, 0, "quick")
+    clock.us -= 3600 * S
+    with pytest.raises(RateLimited) as caught:
+        run(quotas, 0, "quick")
+    assert caught.value.retry_after_s == 1
+    clock.us += S
+    run(quotas, 0, "quick")

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from servelite.core.call import call_id
-from servelite.core.ports import Row
+from servelite.core.ports import Kept, Row
 
 DAY_US = 24 * 3600 * 1_000_000
 EVER = (0, 2**62)
@@ -44,3 +44,20 @@ def row(**changes: Any) -> Row:
     }
     made = Row(**{**fields, **changes})
     return made if "mib_us" in changes else made._replace(mib_us=made.billed_us * made.memory_mib)
+
+
+def kept(**changes: Any) -> Kept:
+    """Return an answer that is kept."""
+    fields = {
+        "account": "local",
+        "repeat_key": f"key-{next(_numbers)}",
+        "fingerprint": "f" * 64,
+        "call": call_id(NOON // 1000, next(_numbers)),
+        "at_us": NOON,
+        "media_type": "application/json",
+        "body": b'"answer"',
+        "problem": "",
+        "receipt": "{}",
+        "gateway": "g1",
+    }
+    return Kept(**{**fields, **changes})

@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Row
-from servelite.stores.journal import ROTATE_BYTES, Journal, JournalFile, journal_files
+from servelite.stores.journal import MOST_BYTES, ROTATE_BYTES, Journal, JournalFile, journal_files
 from tests.stores.rows import row
 
 HUGE = "x" * ROTATE_BYTES  # an account's name that alone fills a file
@@ -161,6 +162,62 @@ def test_a_journal_that_could_not_rotate_goes_on_once_it_can(journal, folder):
     finally:
         os.close(foreign)
     assert "after" in {row.account for row in rows_in(folder)}
+
+
+def test_files_are_named_in_the_order_they_are_written_and_after_nobody_else(folder, tmp_path):
+    journals = [Journal(folder) for _ in range(2)]
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    for number in range(12):
+        for journal in journals:
+            journal.append([row(function=f"{number:02}")])
+        for file in folder.iterdir():
+            shutil.move(shutil.copy(file, tmp_path / "copy"), seen / file.name)
+            file.unlink()  # then the next row begins a new one
+    owners: dict[str, list[str]] = {}
+    for file in journal_files(seen):
+        ((first,), _) = file.lines_from(0)
+        owners.setdefault(file.path.name.rpartition("-")[0], []).append(Row(*json.loads(first)[0]).function)
+    assert list(owners.values()) == [[f"{number:02}" for number in range(12)]] * 2
+    for journal in journals:
+        journal.close()
+
+
+@contextlib.contextmanager
+def waiting(folder: Path, size: int) -> Iterator[None]:
+    """Have so many bytes wait for the database inside the block; they take no place on the disk."""
+    pile = folder / "0-pile.jsonl"
+    pile.touch()
+    os.truncate(pile, size)
+    try:
+        yield
+    finally:
+        pile.unlink()
+
+
+def test_more_than_may_wait_for_the_database_is_refused_until_there_is_room(journal, folder):
+    journal.append([row(account=HUGE)])
+    with waiting(folder, MOST_BYTES):
+        for _ in range(3):
+            with pytest.raises(LedgerUnavailable, match=r"could not be metered.*1,040 MiB wait .* 1,024 MiB may\. Try again later\."):
+                journal.append([row(account="refused")])
+    journal.append([row(account="after")])
+    assert [one.account for one in rows_in(folder) if one.account != HUGE] == ["after"]
+    assert len(journal_files(folder)) == 2
+
+
+def test_what_waits_is_looked_at_only_when_a_file_is_full(journal, folder):
+    with waiting(folder, MOST_BYTES + 1):
+        journal.append([row(account="small")])
+    assert [one.account for one in rows_in(folder)] == ["small"]
+
+
+def test_as_much_as_may_wait_is_taken(journal, folder):
+    journal.append([row(account=HUGE)])
+    (file,) = journal_files(folder)
+    with waiting(folder, MOST_BYTES - file.size()):
+        journal.append([row(account="after")])
+    assert len(journal_files(folder)) == 2
 
 
 def test_a_folder_that_can_not_be_made_is_refused(tmp_path):

@@ -1,63 +1,100 @@
 """The keeper, as a real process beside the one that records."""
 
+import json
 import shutil
+import signal
 import time
 from contextlib import closing
 from functools import partial
 
+import pytest
+
 from servelite.stores.address import address
 from servelite.stores.keeper import start_keeper
 from servelite.stores.ledger import JournaledLedger
-from servelite.stores.sqlite import SqliteDatabase
 from servelite.stores.sums import usage
-from tests.stores.rows import EVER, row
+from tests.server import until
+from tests.stores.rows import DAY_US, EVER, kept, row
 
 
-def moved(path) -> int:
+def moved(url) -> int:
     """Return how many rows stand in the tables, those in journals not among them."""
-    with closing(SqliteDatabase(path)) as db:
-        return sum(one.calls for one in usage(db, "function", *EVER))
+    with closing(address(str(url)).open()) as db:
+        return sum(one.calls for one in usage(db, ["function"], *EVER)["function"])
 
 
-def kept_ledger(path) -> JournaledLedger:
-    return JournaledLedger(address(str(path)), partial(start_keeper, str(path), 35))
+def kept_ledger(url) -> JournaledLedger:
+    return JournaledLedger(address(str(url)), partial(start_keeper, str(url), 35))
 
 
-def until(condition, within_s: float = 10) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come true"
-
-
-def test_a_keeper_moves_rows_while_others_are_recorded(tmp_path):
-    path = tmp_path / "ledger.db"
-    ledger = kept_ledger(path)
+def test_a_keeper_moves_rows_while_others_are_recorded(url):
+    ledger = kept_ledger(url)
     ledger.record([row(), row()])
-    until(lambda: moved(path) == 2)
+    until(lambda: moved(url) == 2)
     ledger.record([row()])
-    until(lambda: moved(path) == 3)
+    until(lambda: moved(url) == 3)
     ledger.close()
 
 
-def test_closing_waits_for_the_last_move(tmp_path):
-    path = tmp_path / "ledger.db"
-    ledger = kept_ledger(path)
+def test_a_keeper_is_there_before_the_first_row(url):
+    ledger = kept_ledger(url)
+    assert ledger._keeper is not None
+    assert ledger._keeper.poll() is None
+    ledger.close()
+
+
+def test_usage_leaves_to_the_keeper_what_is_the_keepers(url):
+    ledger = kept_ledger(url)
+    ledger._keeper.send_signal(signal.SIGSTOP)
+    ledger.record([row()])
+    assert ledger.usage(["function"], *EVER)["function"] == []
+    ledger._keeper.send_signal(signal.SIGCONT)
+    until(lambda: [one.calls for one in ledger.usage(["function"], *EVER)["function"]] == [1])
+    ledger.close()
+
+
+def test_closing_waits_for_the_last_move(url):
+    ledger = kept_ledger(url)
     ledger.record([row() for _ in range(1000)])
     ledger.close()
-    assert moved(path) == 1000
-    assert list(address(str(path)).journals.iterdir()) == []
+    assert moved(url) == 1000
+    assert list(address(url).journals.iterdir()) == []
 
 
-def test_a_ledger_without_its_keeper_loses_nothing(tmp_path):
-    path = tmp_path / "ledger.db"
-    ledger = kept_ledger(path)
+def test_a_ledger_without_its_keeper_loses_nothing(url):
+    ledger = kept_ledger(url)
     ledger.record([row()])
     assert ledger._keeper is not None
     ledger._keeper.kill()
     ledger._keeper.wait()
     ledger.record([row()])
-    assert sum(one.calls for one in ledger.usage("function", *EVER)) == 2
+    assert sum(one.calls for one in ledger.usage(["function"], *EVER)["function"]) == 2
     ledger.close()
+
+
+@pytest.mark.slow
+def test_a_keeper_that_was_killed_has_a_successor(url):
+    ledger = kept_ledger(url)
+    for count in range(1, 3):
+        ledger.record([row()])
+        until(lambda count=count: moved(url) == count)
+        ledger._keeper.kill()
+        ledger._keeper.wait()
+        until(lambda: time.monotonic() >= ledger._look_at_s)
+    ledger.close()
+    assert moved(url) == 2
+
+
+def test_a_keeper_lets_old_rows_and_answers_go(url):
+    old = row(at_us=time.time_ns() // 1000 - 36 * DAY_US)
+    ledger = kept_ledger(url)
+    ledger.record([old, row(at_us=time.time_ns() // 1000)], [kept(at_us=old.at_us)])
+    until(lambda: moved(url) == 2)
+    with closing(address(url).open()) as db:
+        until(lambda: db.query("SELECT count(*) FROM calls") == [(1,)])
+        until(lambda: db.query("SELECT count(*) FROM answers") == [(0,)])
+    ledger.close()
+    assert moved(url) == 2
 
 
 def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
@@ -72,12 +109,37 @@ def test_rows_go_on_being_kept_when_the_ledger_is_deleted(tmp_path):
     assert moved(path) == 1
 
 
-def test_a_keeper_that_can_not_be_started_costs_no_call(tmp_path):
+@pytest.mark.slow
+def test_a_ledger_that_opens_knows_all_that_was_left_however_much_that_is(url):
+    place = address(url)
+    place.journals.mkdir(parents=True)
+    for number in range(3):
+        huge = row(version="x" * 12_000_000)
+        (place.journals / f"1-{number}.jsonl").write_text(json.dumps([huge]) + "\n")
+    ledger = kept_ledger(url)
+    assert moved(url) == 3
+    ledger.close()
+
+
+def test_a_keeper_that_can_not_be_started_costs_no_call(url):
     def refuse():
         raise BlockingIOError("no more processes")
 
-    path = tmp_path / "ledger.db"
-    ledger = JournaledLedger(address(str(path)), refuse)
+    ledger = JournaledLedger(address(url), refuse)
     ledger.record([row()])
     ledger.close()
-    assert moved(path) == 1
+    assert moved(url) == 1
+
+
+def test_a_keeper_is_looked_after_at_times_and_not_with_every_row(url):
+    asked = []
+
+    def refuse():
+        asked.append(1)
+        raise BlockingIOError("no more processes")
+
+    ledger = JournaledLedger(address(url), refuse)
+    for _ in range(100):
+        ledger.record([row()])
+    assert asked == [1]
+    ledger.close()

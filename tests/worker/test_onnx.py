@@ -75,6 +75,18 @@ def test_a_missing_model_that_can_be_trained_is_told_how(open_model):
         open_model(files={"train.py": ""})
 
 
+def test_a_missing_model_is_made_as_its_card_says(open_model):
+    card = '[model]\nremake = "make models ONLY=classify"\n'
+    with pytest.raises(DefinitionError, match=r"Make it with: make models ONLY=classify$"):
+        open_model(files={"train.py": "", "card.toml": card})
+
+
+@pytest.mark.parametrize("card", ["", 'model = "mine"\n', "[model]\n"], ids=["empty", "no table", "no word of it"])
+def test_a_card_that_does_not_say_how_is_no_cure(open_model, card):
+    with pytest.raises(DefinitionError, match="Put the model there, or mend the name"):
+        open_model(files={"card.toml": card})
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -10,20 +10,20 @@ from servelite.runtime.engine import Engine
 
 def gateway(engine: Engine, guard: Guard) -> App:
     """Make the ASGI application that serves an engine to those whom the guard lets in."""
-    others = pages(engine)
+    others = pages(engine, with_keys=guard.wants_keys)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            guard.check(scope)
+            key = guard.check(scope)
         except CallerError as error:
             engine.refused[error.code] += 1
             await refuse(error, engine.new_id(), send)
             return
         if scope["method"] == "POST" and scope["path"].startswith(PREFIX):
-            await answer_call(engine, scope, receive, send)
+            await answer_call(engine, scope, receive, send, key)
             return
         request_id = engine.new_id()
-        scope["state"] = {"request_id": request_id}
+        scope["state"] = {"request_id": request_id, "key": key}
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

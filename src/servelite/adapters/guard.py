@@ -1,19 +1,23 @@
 """Who may ask: the Host that a request names, the web page that sent it, and the key it shows; all before its body is read."""
 
-import hashlib
-import hmac
 import re
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from servelite.adapters.asgi import Scope
-from servelite.core.errors import BadRequest, Forbidden, MisdirectedHost, Unauthorized
+from servelite.core.accounts import ApiKey
+from servelite.core.errors import BadRequest, Forbidden, MisdirectedHost
+from servelite.runtime.engine import no_function
+from servelite.runtime.keyring import Keyring
 
 OPEN_PATHS = frozenset(("/livez", "/readyz"))
 """What needs no key: whoever watches the server need not be able to call it."""
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 """What changes nothing and costs nothing, so that a page of another origin may send it; it can't read the answer."""
+
+MOST_SHOWN = 100
+"""Characters of a name that a client made up which are shown to it again."""
 
 KNOWN_HOSTS = 64
 """Host values remembered as accepted; clients write them, so there is an end to it."""
@@ -27,23 +31,28 @@ class Guard:
     """Lets a request in, or raises why not.
 
     `hosts` are the names this server answers to besides its own, None for any; `origins` the web pages that may send more
-    than GET, besides those of this server; `key` what every request must show, None if nothing.
+    than GET, besides those of this server; `keyring` the keys of which every request must show one, None if none is needed.
     """
 
-    def __init__(self, hosts: Collection[str] | None = (), origins: Collection[str] = (), key: str | None = None) -> None:
+    def __init__(self, hosts: Collection[str] | None = (), origins: Collection[str] = (), keyring: Keyring | None = None) -> None:
         self._hosts = hosts
         self._origins = {origin.encode() for origin in origins}
-        self._key_hash = None if key is None else _hash(key.encode())
+        self._keyring = keyring
         self._known: set[bytes] = set()
 
-    def check(self, scope: Scope) -> None:
-        """Let a request in; a call pays one look at its headers.
+    @property
+    def wants_keys(self) -> bool:
+        """Whether requests must show a key."""
+        return self._keyring is not None
+
+    def check(self, scope: Scope) -> ApiKey | None:
+        """Let a request in and return its key, None where none is needed; a call pays one look at its headers.
 
         Raises:
             BadRequest: its Host is none.
             MisdirectedHost: its Host is not this server.
             Forbidden: a page of another origin sent it.
-            Unauthorized: it shows no key, or a wrong one.
+            Unauthorized: it shows no key, or none that is valid.
         """
         headers = dict(scope["headers"])
         host = headers.get(b"host")  # HTTP/1.0 may leave it out; no browser does
@@ -51,8 +60,9 @@ class Guard:
             self._meet(host, scope["server"][0])
         if scope["method"] not in SAFE_METHODS:
             self._check_origin(headers)
-        if self._key_hash is not None and scope["path"] not in OPEN_PATHS:
-            _check_key(headers.get(b"authorization", b""), self._key_hash)
+        if self._keyring is None or scope["path"] in OPEN_PATHS:
+            return None
+        return self._keyring.holder(headers.get(b"authorization", b""))
 
     def _meet(self, host: bytes, own_address: str) -> None:
         """Look at a Host for the first time."""
@@ -81,10 +91,24 @@ def host_name(host: bytes) -> str:
     return match[1].decode("ascii").lower().removesuffix(".").strip("[]")
 
 
-def _check_key(authorization: bytes, key_hash: bytes) -> None:
-    scheme, _, key = authorization.partition(b" ")
-    if scheme.lower() != b"bearer" or not hmac.compare_digest(_hash(key.strip(b" ")), key_hash):
-        raise Unauthorized("The key is missing or wrong. Send the header Authorization: Bearer KEY.")
+def check_scope(key: ApiKey, function: str, functions: Collection[str]) -> None:
+    """Let a key at a function; what else there is, and whether there is one that it may not call, is not told.
+
+    Raises:
+        Forbidden: the key is not for it.
+        FunctionNotFound: the key would be, but there is none.
+    """
+    if not key.may_call(function):
+        shown = function[:MOST_SHOWN]
+        raise Forbidden(f"This key may not call '{shown}'. It may call: {', '.join(key.functions)}. Use another key.")
+    if function not in functions:
+        raise no_function(function, filter(key.may_call, functions))
+
+
+def check_admin(key: ApiKey | None, what: str) -> None:
+    """Let a key at what is not its account's alone; Forbidden where it is no admin key. Without keys everybody may."""
+    if key is not None and not key.is_admin:
+        raise Forbidden(f"{what} for admin keys only. servelite keys create --admin makes one.")
 
 
 def _is_own(name: str, own_address: str) -> bool:
@@ -102,7 +126,3 @@ def _unmapped(address: str) -> IPv4Address | IPv6Address:
     """Return an address as its client wrote it: a socket for both families shows those of IPv4 as IPv6."""
     found = ip_address(address)
     return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
-
-
-def _hash(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
+from servelite.adapters.guard import check_scope
 from servelite.adapters.problems import MEDIA_TYPE, problem
+from servelite.core.accounts import ApiKey
 from servelite.core.call import Call, Receipt
 from servelite.core.errors import BadRequest, ServeliteError, ServiceError, UnsupportedMediaType
 from servelite.runtime.engine import Engine, too_large
@@ -35,10 +37,13 @@ class ClientGone(Exception):
     """The client hung up before its body was complete: there is nobody to answer."""
 
 
-async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one POST below `/functions/`."""
+async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send, key: ApiKey | None = None) -> None:
+    """Answer one POST below `/functions/`, for the account of the key that was shown."""
     call = Call(engine.new_id(), scope["path"][len(PREFIX) :].removesuffix("/"))
     try:
+        if key is not None:
+            check_scope(key, call.function, engine.pools)
+            call.account, call.key_id = key.account, key.id
         length = _read_headers(scope["headers"], call)
         answer = await engine.call(call, lambda: _read_body(engine, call, receive, length))
     except ClientGone:

@@ -34,15 +34,19 @@ HEADERS = {
     "Server-Timing": {"schema": {"type": "string"}, "description": "queue, init and compute, ms"},
 }
 
+KEY = {"type": "http", "scheme": "bearer", "description": "a key that `servelite keys create` made"}
 
-def openapi(functions: Sequence[Description]) -> dict[str, Any]:
+
+def openapi(functions: Sequence[Description], *, with_keys: bool = False) -> dict[str, Any]:
     """Describe functions, a path each; types that a schema defines move to the document's components."""
     schemas: dict[str, Any] = {"Problem": PROBLEM}
+    components: dict[str, Any] = {"schemas": schemas, "securitySchemes": {"key": KEY}} if with_keys else {"schemas": schemas}
     return {
         "openapi": "3.1.0",
         "info": {"title": "servelite", "version": VERSION, "description": "Models as metered functions."},
         "paths": {f"/functions/{one.name}": {"post": _operation(one, schemas)} for one in functions},
-        "components": {"schemas": schemas},
+        "components": components,
+        **({"security": [{"key": []}]} if with_keys else {}),
     }
 
 

@@ -1,4 +1,4 @@
-"""What people, tools and monitors read: the playground, the functions, OpenAPI, health and metrics."""
+"""What people, tools and monitors read: the playground, the functions, OpenAPI, health, metrics and usage."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from servelite.adapters.bills import read_bill
+from servelite.adapters.guard import check_admin, check_scope
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
+from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError, MethodNotAllowed, NotFound, ServeliteError, ServiceError, ShuttingDown, wire_code
 from servelite.core.function import Description
 from servelite.runtime.engine import Engine
@@ -21,55 +24,81 @@ from servelite.runtime.engine import Engine
 PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
-def pages(engine: Engine) -> Starlette:
-    """Make the application of all paths that are not a call."""
+def pages(engine: Engine, *, with_keys: bool = False) -> Starlette:
+    """Make the application of all paths that are not a call; `with_keys` if requests show keys, which then say what they may see."""
+    seen = _Pages(engine, with_keys=with_keys)
+    return Starlette(
+        routes=[
+            Route("/", seen.playground),
+            Route("/functions", seen.functions),
+            Route("/functions/{name}", seen.function),
+            Route("/openapi.json", seen.openapi),
+            Route("/livez", seen.livez),
+            Route("/readyz", seen.readyz),
+            Route("/metrics", seen.metrics),
+            Route("/usage", seen.usage),
+        ],
+        exception_handlers={HTTPException: _refused, ServeliteError: _refused, Exception: _failed},
+    )
 
-    async def playground(_: Request) -> Response:
+
+class _Pages:
+    """Answers for each path; the request's key is None where none is needed."""
+
+    def __init__(self, engine: Engine, *, with_keys: bool) -> None:
+        self._engine = engine
+        self._with_keys = with_keys
+
+    async def playground(self, _: Request) -> Response:
         return Response(_playground(), media_type="text/html", headers={"Content-Security-Policy": PLAYGROUND_POLICY})
 
-    async def functions(_: Request) -> Response:
-        return _json({"functions": [_listed(one) for one in engine.described()]})
+    async def functions(self, request: Request) -> Response:
+        return _json({"functions": [_listed(one) for one in self._shown_to(request.state.key)]})
 
-    async def function(request: Request) -> Response:
-        return _json(engine.describe(request.path_params["name"]).to_dict())
+    async def function(self, request: Request) -> Response:
+        name, key = request.path_params["name"], request.state.key
+        if key is not None:
+            check_scope(key, name, self._engine.pools)
+        return _json(self._engine.describe(name).to_dict())
 
-    async def openapi_json(_: Request) -> Response:
-        return _json(openapi(engine.described()))
+    async def openapi(self, request: Request) -> Response:
+        return _json(openapi(self._shown_to(request.state.key), with_keys=self._with_keys))
 
-    async def livez(_: Request) -> Response:
+    async def livez(self, _: Request) -> Response:
         return _json({"status": "alive"})
 
-    async def readyz(_: Request) -> Response:
-        unready = engine.unready()
-        told = {name: _reason(error) for name, error in unready.items()}
-        return _json({"status": "unready" if unready else "ready", "unready": told}, status=503 if unready else 200)
+    async def readyz(self, _: Request) -> Response:
+        unready = self._engine.unready()
+        told: dict[str, Any] = {"status": "unready" if unready else "ready"}
+        if not self._with_keys:  # else whoever shows none would read names of functions here
+            told["unready"] = {name: _reason(error) for name, error in unready.items()}
+        return _json(told, status=503 if unready else 200)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         from servelite.adapters.metrics import MEDIA_TYPE as PROMETHEUS
         from servelite.adapters.metrics import exposition
 
-        return Response(exposition(engine), headers={"Content-Type": PROMETHEUS})
+        check_admin(request.state.key, "The metrics are")
+        return Response(exposition(self._engine), headers={"Content-Type": PROMETHEUS})
 
-    async def refused(request: Request, error: Exception) -> Response:
-        told = error if isinstance(error, ServeliteError) else _told(request, error)
-        request_id = request.scope["state"]["request_id"]
-        return Response(problem(told, request_id), told.status, headers=_allow(request, error), media_type=MEDIA_TYPE)
+    async def usage(self, request: Request) -> Response:
+        return _json(await read_bill(self._engine, request.state.key, request.query_params))
 
-    async def failed(request: Request, _: Exception) -> Response:
-        return await refused(request, ServiceError("The server failed; its log has the reason."))
+    def _shown_to(self, key: ApiKey | None) -> list[Description]:
+        return [one for one in self._engine.described() if key is None or key.may_call(one.name)]
 
-    return Starlette(
-        routes=[
-            Route("/", playground),
-            Route("/functions", functions),
-            Route("/functions/{name}", function),
-            Route("/openapi.json", openapi_json),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-        ],
-        exception_handlers={HTTPException: refused, ServeliteError: refused, Exception: failed},
-    )
+
+async def _refused(request: Request, error: Exception) -> Response:
+    told = error if isinstance(error, ServeliteError) else _told(request, error)
+    request_id = request.scope["state"]["request_id"]
+    headers = _allow(request, error)
+    if told.retry_after_s is not None:
+        headers["Retry-After"] = str(told.retry_after_s)
+    return Response(problem(told, request_id), told.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    return await _refused(request, ServiceError("The server failed; its log has the reason."))
 
 
 def _reason(error: ServeliteError | None) -> dict[str, str]:

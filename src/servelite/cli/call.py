@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, shared_key, start_local_engine
+from servelite.assembly import own_key, start_local_engine
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
@@ -32,7 +32,7 @@ URL_TIMEOUT_S = 3000
 @click.argument("path")
 @click.argument("input_", metavar="[INPUT | @FILE | -]", required=False)
 @click.option("--url", help="Call a running server, for example http://127.0.0.1:8080.")
-@ledger_option(default=DEFAULT_LEDGER)
+@ledger_option
 def call_command(path: str, input_: str | None, url: str | None, ledger: str) -> None:
     """Call a function once: the output goes to stdout, the receipt to stderr. A pipeline's functions are looked for beside it.
 
@@ -115,8 +115,8 @@ def _first_example(function: Description) -> bytes:
 
 def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
     connection: http.client.HTTPConnection | None = None
-    shared = shared_key()
-    key = {"Authorization": f"Bearer {shared}"} if shared else {}
+    own = own_key()
+    key = {"Authorization": f"Bearer {own}"} if own else {}
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

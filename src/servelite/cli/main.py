@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "Check functions: types, examples, batches, the card's bars.",
     "install": "Give functions the packages they require.",
     "usage": "Sum what calls used and what it costs.",
+    "keys": "Make, list and revoke API keys of accounts.",
     "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""

@@ -1,12 +1,15 @@
 """Options and kinds of values that several commands share."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+
+from servelite.assembly import DEFAULT_LEDGER
+from servelite.core.bill import read_month
+from servelite.core.month import CalendarMonth
+from servelite.core.tariff import MICRO
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -67,25 +70,40 @@ class Origin(click.ParamType[str, Any]):
         return origin
 
 
-class Month(click.ParamType[datetime, Any]):
-    """A calendar month as 2026-11; the moment it begins, UTC."""
+class Month(click.ParamType[CalendarMonth, Any]):
+    """A calendar month (UTC) as 2026-11."""
 
     name = "month"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the month's first moment."""
-        if isinstance(value, datetime):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> CalendarMonth:
+        """Return the month."""
+        if isinstance(value, CalendarMonth):
             return value
-        match = re.fullmatch(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])", value)
-        if not match or match[1] == "9999":
-            self.fail(f"'{value}' is not a month. Write for example 2026-11.", param, ctx)
-        return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+        try:
+            return read_month(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-def ledger_option(default: str) -> Callable[[Any], Any]:
-    """Make the --ledger option."""
+class Amount(click.ParamType[int, Any]):
+    """An amount of money as people write it, 0.05 or 12; in millionths."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the amount in millionths of the currency's unit."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?", value.strip())
+        if not match:
+            self.fail(f"'{value}' is not an amount. Write for example 0.05, with six decimals at most.", param, ctx)
+        return int(match[1]) * MICRO + int((match[2] or "").ljust(6, "0"))
+
+
+def ledger_option(command: Any) -> Any:
+    """Add the --ledger option."""
     help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
-    return click.option("--ledger", default=default, show_default=True, metavar="URL", help=help_)
+    return click.option("--ledger", default=DEFAULT_LEDGER, show_default=True, metavar="URL", help=help_)(command)
 
 
 def config_option(command: Any) -> Any:

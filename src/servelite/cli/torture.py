@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from servelite.assembly import own_key
 from servelite.cli.call import read_input
 from servelite.cli.output import print_table, print_text
 from servelite.core.errors import DefinitionError
@@ -35,7 +36,8 @@ def torture_command(path: str, names: tuple[str, ...], input_: str | None, url: 
     """Hang, crash, leak, overload, kill: serve a copy of the function, and see whether each promise is kept.
 
     The copy has short limits and does on order what no handler should; the folder itself stays as it is. With
-    --url PATH is the function's name, or its folder. Exit code 1 says that a promise was broken.
+    --url PATH is the function's name, or its folder, and the key in SERVELITE_KEY is sent. Exit code 1
+    says that a promise was broken.
 
     \b
     Example:
@@ -62,7 +64,7 @@ async def _torture_copy(folder: Path, body: bytes | None, trials: list[Trial], q
 
 
 async def _torture_server(port: int, name: str, body: bytes | None, trials: list[Trial], quick: bool) -> tuple[str, list[Verdict]]:
-    target = await find_target(port, name, body)
+    target = await find_target(port, name, body, own_key() or "")
     return f"{name} on port {port}, without faults.", await hold(trials, target, is_quick=quick, tell=_tell)
 
 

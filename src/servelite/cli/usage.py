@@ -1,99 +1,118 @@
-"""`servelite usage`: what the calls of a month used, and what that costs."""
+"""`servelite usage`: what the calls of a month used, what that costs, and what it would have cost elsewhere."""
 
-import csv
 import json
-import sys
-from datetime import UTC, datetime
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER, read_settings_file, read_usage
-from servelite.cli.options import Month, config_option, ledger_option
-from servelite.cli.output import print_table
+from servelite.assembly import read_settings_file, read_usage, shown_ledger
+from servelite.cli.options import Amount, Month, config_option, ledger_option
+from servelite.cli.output import print_page, watch
+from servelite.cli.usage_page import as_page
+from servelite.cli.usage_report import Report, as_csv, as_json, total
+from servelite.core.bill import sums_of_bill
+from servelite.core.comparison import Rent, compare
+from servelite.core.month import CalendarMonth
 from servelite.core.ports import BY, Usage
-from servelite.core.tariff import MICRO, Tariff, money, rounded_micro
+from servelite.core.tariff import MICRO, Tariff
 
-NUMBERS = ("calls", "failed", "compute s", "cpu s", "billed s", "cost")
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked on the command line; `month` is None for the one that is now."""
+
+    month: CalendarMonth | None
+    by: str
+    account: str | None
+    compare: bool
+    machine_micro: int | None
+    plot: bool
+    png: Path | None
+    watch: bool
+    form: str | None
+    ledger: str
+    config: Path | None
+
+    def check(self) -> None:
+        """Refuse what can't be had together."""
+        if self.png and self.png.suffix.lower() not in ("", ".png"):
+            raise click.UsageError(
+                f"--png draws a PNG; {self.png} is named as another kind of file. Write for example --png {self.png.stem}.png."
+            )
+        if self.form and (self.plot or self.watch):
+            raise click.UsageError(f"--{'watch' if self.watch else 'plot'} is for people, --{self.form} for programs. Give one of them.")
+        if self.watch and self.png:
+            raise click.UsageError("--watch goes on, and --png draws once. Give one of them.")
+
+    def read(self, tariff: Tariff) -> Report:
+        """Read the ledger as it is now."""
+        now_us = time.time_ns() // 1000
+        month = self.month or CalendarMonth.of(now_us)
+        has_days = self.plot or self.png is not None
+        by = dict.fromkeys([*sums_of_bill(self.by), *(["day"] if has_days else [])])
+        sums = read_usage(self.ledger, list(by), (month.begins_us, month.ends_us), self.account)
+        rent = None if self.machine_micro is None else Rent(self.machine_micro, month.hours_begun(now_us))
+        prices = compare(sums["account"], tariff, rent) if self.compare or rent else None
+        days = _days(month, sums["day"]) if has_days else None
+        return Report(month, now_us, self.by, sums, tariff, shown_ledger(self.ledger), self.account, prices, rent, days)
 
 
 @click.command("usage")
 @click.option("--month", type=Month(), help="A month (UTC) as 2026-11.  [default: this month]")
 @click.option("--by", type=click.Choice(BY), default="function", show_default=True, help="What to sum by.")
+@click.option("--account", metavar="NAME", help="Only this account's calls.")
+@click.option("--compare", is_flag=True, help="Tell what it would have cost at Algorithmia and on AWS Lambda.")
+@click.option("--machine-per-hour", "machine_micro", type=Amount(), help="Compare with a machine that is rented at this price an hour.")
+@click.option("--plot", is_flag=True, help="Draw each day's compute-seconds.")
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw them as a picture, a PNG file.")
+@click.option("--watch", is_flag=True, help="Refresh each second until Ctrl-C.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@ledger_option(default=DEFAULT_LEDGER)
+@click.option("--csv", "form", flag_value="csv", help="Print CSV: the usage, or with --compare the comparison.")
+@ledger_option
 @config_option
-def usage_command(month: datetime | None, by: str, form: str | None, ledger: str, config: Path | None) -> None:
+def usage_command(**options: Any) -> None:
     """Sum calls, compute-seconds and cost; those of a running server are included.
 
     \b
     Example:
       servelite usage
       servelite usage --month 2026-11 --by day --csv
+      servelite usage --account acme --compare --machine-per-hour 0.05
+      servelite usage --watch --plot
     """
-    since = month or datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    span = _micros(since), _micros(_next_month(since))
-    tariff = read_settings_file(config).tariff
-    groups = [_priced(one, by, tariff) for one in read_usage(ledger, by, *span)]
-    if form == "json":
-        accounts = [_free(one, tariff) for one in read_usage(ledger, "account", *span)]
-        click.echo(json.dumps({"month": f"{since:%Y-%m}", "usage": groups, "accounts": accounts}, indent=2))
-    elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, list(_priced(Usage("", 0, 0, 0, 0, 0), by, tariff)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(groups)
-    else:
-        if not groups:
-            click.echo(f"No calls in the ledger {ledger} in {since:%Y-%m}. It belongs to the folder in which the server was started.")
-        _print(groups, by, tariff)
-        for one in read_usage(ledger, "account", *span):
-            free = _free(one, tariff)
-            left = f"{free['free_left_us'] / MICRO:,.3f} of {tariff.free_s:,} free seconds left"
-            click.echo(f"\nAccount {one.group} in {since:%B %Y}: {left}, to pay {money(free['payable_micro'], tariff.currency)}.")
-
-
-def _priced(usage: Usage, by: str, tariff: Tariff) -> dict[str, Any]:
-    return {
-        by: usage.group,
-        "calls": usage.calls,
-        "failed": usage.failed,
-        "compute_us": usage.compute_us,
-        "cpu_us": usage.cpu_us,
-        "billed_us": usage.billed_us,
-        "cost_micro": rounded_micro(usage.cost_pico),
-        "currency": tariff.currency,
-    }
-
-
-def _free(usage: Usage, tariff: Tariff) -> dict[str, Any]:
-    return {
-        "account": usage.group,
-        "billed_us": usage.billed_us,
-        "free_left_us": tariff.free_left_us(tariff.units(usage.billed_us, usage.mib_us)),
-        "payable_micro": rounded_micro(tariff.payable_pico(tariff.units(usage.billed_us, usage.mib_us), usage.billed_calls)),
-        "currency": tariff.currency,
-    }
-
-
-def _print(groups: list[dict[str, Any]], by: str, tariff: Tariff) -> None:
-    if not groups:
+    question = Question(**options)
+    question.check()
+    tariff = read_settings_file(question.config).tariff
+    if question.watch:
+        watch(lambda: as_page(question.read(tariff), with_chart=question.plot))
         return
-    summed = {name: sum(group[name] for group in groups) for name in ("calls", "failed", "compute_us", "cpu_us", "billed_us")}
-    total = {by: "total", **summed, "cost_micro": sum(group["cost_micro"] for group in groups)}
-    shown = groups if by == "stage" else [*groups, total]  # a stage that is a pipeline holds others: their sum would count twice
-    print_table([by, *NUMBERS], [_row(group, by, tariff) for group in shown], NUMBERS)
+    report = question.read(tariff)
+    if question.png:
+        _draw(report, question.png)
+    if question.form == "json":
+        click.echo(json.dumps(as_json(report), indent=2))
+    elif question.form == "csv":
+        click.echo(as_csv(report), nl=False)
+    else:
+        print_page(as_page(report, with_chart=question.plot))
 
 
-def _row(group: dict[str, Any], by: str, tariff: Tariff) -> list[str]:
-    times = [f"{group[name] / MICRO:,.6f}" for name in ("compute_us", "cpu_us", "billed_us")]
-    return [group[by], f"{group['calls']:,}", f"{group['failed']:,}", *times, money(group["cost_micro"], tariff.currency)]
+def _days(month: CalendarMonth, used: Sequence[Usage]) -> list[tuple[date, int]]:
+    """Return each day of a month with its compute time, µs."""
+    compute_us = {one.group: one.compute_us for one in used}
+    return [(day, compute_us.get(f"{day}", 0)) for day in month.days()]
 
 
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp()) * MICRO
+def _draw(report: Report, file: Path) -> None:
+    from servelite.cli.picture import draw_days
 
-
-def _next_month(first: datetime) -> datetime:
-    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    used = total(report.accounts)
+    title = f"{used.compute_us / MICRO:,.3f} compute-seconds in {report.month.title}"
+    whose = f" of account {report.account}" if report.account else ""
+    draw_days(file, report.days or [], title, f"{used.calls:,} calls{whose}, by the day that they were answered")
+    click.echo(f"Drawn into {file}.", err=True)

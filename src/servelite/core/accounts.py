@@ -1,10 +1,16 @@
 """Accounts: who pays for calls, the keys they call with, and what they may use."""
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 LOCAL = "local"
 """The account of calls that are made without a key."""
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+ACCOUNT_RULE = "A name has 1 to 64 letters, digits and signs of '._@-'."
+"""What an account may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +57,18 @@ class ApiKey:
         """Tell whether it is neither revoked nor expired."""
         return self.revoked_us is None and (self.expires_us is None or now_us < self.expires_us)
 
+    def state(self, now_us: int) -> str:
+        """Say in a word whether it is worth something: valid, expired or revoked."""
+        return "valid" if self.is_valid(now_us) else "expired" if self.revoked_us is None else "revoked"
+
     def may_call(self, function: str) -> bool:
         """Tell whether a function is among those that it may call."""
-        return any(fnmatchcase(function, pattern) for pattern in self.functions)
+        return function in self.functions or any(fnmatchcase(function, pattern) for pattern in self.functions)
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What an account used in a month: billed time, that time weighed with its functions' MiB, and billed calls."""
+    """What an account used in a month: billed time, that time weighed with memory, and billed calls."""
 
     account: str
     billed_us: int

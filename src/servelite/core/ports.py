@@ -8,6 +8,7 @@ from servelite.core.accounts import ApiKey, Spent
 from servelite.core.call import BatchReply, Call
 from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
+from servelite.core.month import DAY_US
 
 
 class Worker(Protocol):
@@ -62,10 +63,10 @@ class Row(NamedTuple):
     peak_kib    the worker's largest resident memory so far
     version     of the function: what its card says, or a digest of its folder
     parent      the call of which it is a stage, and `stage` which one; both empty for a call of its own
-    memory_mib  the memory limit of the function, which some tariffs weigh
-    mib_us      billed_us times memory_mib; of a pipeline the sum of its stages'
+    memory_mib  the memory limit of the function; of a pipeline the largest of its stages
     cost_pico   its price in millionths of a millionth, free time not taken off
-    gateway     the process that answered it
+    gateway     the process that answered it; empty for one that is no gateway, as `servelite call`
+    mib_us      billed time, weighed with the memory limit as `Tariff.mib_us` does; of a pipeline, the sum of its stages
     """
 
     id: str
@@ -94,6 +95,13 @@ class Row(NamedTuple):
     mib_us: int = 0
 
 
+KEEP_ANSWERS_US = DAY_US
+"""How long an answer is kept for those who repeat its Idempotency-Key."""
+
+ANSWER_BYTES = 500
+"""What an answer takes besides its body, about."""
+
+
 class Kept(NamedTuple):
     """The answer to a call with an Idempotency-Key, kept for those who ask again; `call` is the id of the first one.
 
@@ -119,8 +127,8 @@ class Usage:
     """What one group of calls used: times in µs, `units` and `cost_pico` as in `core.tariff`.
 
     billed_calls  calls that are billed any time
-    mib_us        billed time times the memory limit of the function
-    whole_s       the billed calls' time, each rounded up to a whole second
+    mib_us        billed time, weighed with the memory limits of the functions
+    whole_s       the compute time of billed calls, each rounded up to a whole second
     lambda_mib_ms the time of all calls, each rounded up to a millisecond, times the memory limit (128 MiB at least)
     """
 
@@ -148,16 +156,23 @@ class Ledger(Protocol):
         """Keep rows, and answers with them, so that a killed process does not lose them; LedgerUnavailable where it can't."""
         ...
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-        """Sum the calls of the whole days (UTC) in a time span, most compute first; of one account, or of all.
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum the calls of the whole days (UTC) in a time span, all of one moment, most compute first; of one account, or of all.
 
-        `by` is one of BY. Stages are counted with the call that they are part of, and by themselves only by `stage`.
+        `by` are some of BY. Stages are counted with the call that they are part of, and by themselves only by `stage`.
         """
         ...
 
     def close(self) -> None:
         """Put everything in its place; nothing is recorded after this."""
         ...
+
+
+RepeatKey = tuple[str, str]
+"""An account and its Idempotency-Key."""
+
+CLAIM_US = 10_000_000
+"""How long a gateway that is not heard of any more keeps a key that it took."""
 
 
 class Seen(NamedTuple):
@@ -176,12 +191,30 @@ class Seen(NamedTuple):
 class AccountBook(Protocol):
     """What a gateway reads again and again of a ledger that others write too; LedgerUnavailable where it can't."""
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
-        """Look at keys and kept answers, and at what was spent since a midnight, None if not; note when keys were last used, by id."""
+    def look(self, since_us: int | None) -> Seen:
+        """Look at keys and kept answers, and at what was spent since a midnight, None if not; nobody who writes is waited for."""
         ...
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
-        """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        """Note when keys were last used, by id; the latest of several gateways counts.
+
+        LedgerUnavailable where it can't be written at once, which does no harm: note them another time.
+        """
+        ...
+
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+        """Take an Idempotency-Key, so that no other gateway runs its call too.
+
+        Returns None where it is taken; else the answer that is kept for it, or the fingerprint of the call that another gateway runs.
+        """
+        ...
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        """Hold on to keys that were taken."""
+        ...
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of a key whose call was not run."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from servelite.core.accounts import Allowance
+from servelite.core.accounts import ACCOUNT_NAME, ACCOUNT_RULE, Allowance
 from servelite.core.errors import DefinitionError
 from servelite.core.tariff import PRESETS, Tariff
 
@@ -23,7 +23,7 @@ _MEASURES = {
     "round_up_us": "a whole number from 1",
     "concurrent_calls": "a whole number from 1",
     "keep_days": "a whole number from 1",
-    "calls_per_s": "a number above 0",
+    "calls_per_s": "a number from 0.000001",
     "weighs_memory": "true or false",
 }
 """Rules of settings; all others are whole numbers from 0."""
@@ -50,6 +50,9 @@ def read_settings(said: Mapping[str, Any], place: str) -> Settings:
         DefinitionError: a table or a field is unknown, or has an impossible value.
     """
     _require_known(said, ["tariff", "accounts", "ledger"], f"{place}: ", "table")
+    for name in _table(said, "accounts", place):
+        if name != "*" and not ACCOUNT_NAME.fullmatch(name):
+            raise DefinitionError(f"{place}: [accounts.{name!r}]: no account is named so. {ACCOUNT_RULE} '*' is for all others.")
     accounts = {name: _allowance(table, f"{place}: [accounts.{name}] ") for name, table in _table(said, "accounts", place).items()}
     ledger = _checked(_table(said, "ledger", place), ["keep_days"], f"{place}: [ledger] ")
     others = accounts.pop("*", Allowance())
@@ -92,8 +95,8 @@ def _obeys(value: Any, name: str) -> bool:
     rule = _MEASURES.get(name, "a whole number from 0")
     if rule == "true or false" or isinstance(value, bool):
         return rule == "true or false" and isinstance(value, bool)
-    if rule == "a number above 0":
-        return isinstance(value, (int, float)) and 0 < value <= MOST
+    if rule == "a number from 0.000001":
+        return isinstance(value, (int, float)) and 1e-6 <= value <= MOST
     return isinstance(value, int) and (1 if rule.endswith("1") else 0) <= value <= MOST
 
 

@@ -23,6 +23,7 @@ class Tariff:
     free_calls                   calls free for each account and calendar month
     round_up_us                  each call's time is billed in whole steps of this
     weighs_memory                whether a second counts as many GB-seconds as the function has GiB
+    least_mib                    functions with less memory are weighed as if they had this
 
     The default is Algorithmia's: 10,000 credits were one dollar and one credit one second, so one
     cent buys 100 seconds; and 5,000 free seconds a month. Only its rounding to whole seconds is not kept.
@@ -36,20 +37,30 @@ class Tariff:
     free_calls: int = 0
     round_up_us: int = 1
     weighs_memory: bool = False
+    least_mib: int = 0
     currency: str = "USD"
 
     def billed_us(self, compute_us: int) -> int:
         """Round a call's time up as this tariff bills it."""
         return -(-compute_us // self.round_up_us) * self.round_up_us
 
+    def mib_us(self, billed_us: int, memory_mib: int) -> int:
+        """Weigh billed time with the memory limit of its function."""
+        return billed_us * max(self.least_mib, memory_mib)
+
     def units(self, billed_us: int, mib_us: int) -> int:
-        """Return the units of some billed time; `mib_us` is the same time, weighed with the MiB of its functions."""
+        """Return the units of some billed time; `mib_us` is the same time, weighed."""
         return mib_us if self.weighs_memory else billed_us
 
     @property
     def units_a_us(self) -> int:
         """Units of one free or paid microsecond."""
         return MIB_A_GB if self.weighs_memory else 1
+
+    @property
+    def measure(self) -> str:
+        """What its seconds are called."""
+        return "GB-seconds" if self.weighs_memory else "seconds"
 
     @property
     def free_units(self) -> int:
@@ -61,10 +72,6 @@ class Tariff:
         time_parts, time_whole = units * self.price_micro, self.per_s * self.units_a_us
         call_parts = calls * self.call_price_micro * MICRO
         return (2 * time_parts + time_whole) // (2 * time_whole) + (2 * call_parts + self.per_calls) // (2 * self.per_calls)
-
-    def free_pico(self, units: int, calls: int) -> int:
-        """Return what of an account's month's cost is taken off because it is free."""
-        return self.cost_pico(min(units, self.free_units), min(calls, self.free_calls))
 
     def payable_pico(self, units: int, calls: int) -> int:
         """Price what an account used in a month beyond what is free."""
@@ -82,9 +89,9 @@ class Tariff:
 PRESETS = {
     "algorithmia": Tariff(),
     # AWS Lambda, us-east-1, 2026: 0.0000166667 USD a GB-second on x86, 0.0000133334 on arm64, by the millisecond,
-    # 0.20 USD a million requests; 400,000 GB-seconds and a million requests free each month.
-    "lambda-x86": Tariff(166_667, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True),
-    "lambda-arm": Tariff(133_334, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True),
+    # 128 MB at least, 0.20 USD a million requests; 400,000 GB-seconds and a million requests free each month.
+    "lambda-x86": Tariff(166_667, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True, least_mib=128),
+    "lambda-arm": Tariff(133_334, 10_000, 400_000, 200_000, 1_000_000, 1_000_000, 1000, weighs_memory=True, least_mib=128),
 }
 
 
@@ -93,8 +100,8 @@ def rounded_micro(pico: int) -> int:
     return (pico + MICRO // 2) // MICRO
 
 
-def money(micro: int, currency: str = "USD") -> str:
-    """Write an amount for people, to the last millionth where it is small: `0.0143 USD`."""
+def money(micro: int, currency: str = "USD", decimals: int = 2) -> str:
+    """Write an amount for people, to the last millionth where it is small, with so many decimals at least: `0.0143 USD`."""
     whole, part = divmod(micro, MICRO)
-    digits = f"{part:06d}".rstrip("0").ljust(2, "0")
-    return f"{whole}.{digits} {currency}"
+    digits = f"{part:06d}".rstrip("0")
+    return f"{whole}.{digits.ljust(decimals, '0')} {currency}"

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
@@ -18,6 +19,7 @@ from servelite.core.errors import (
     UnsupportedMediaType,
 )
 from servelite.core.function import Description
+from servelite.core.ports import Usage
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
@@ -36,6 +38,14 @@ BODIES_BYTES = 64 * MIB
 
 OTHERS_START_S = 10.0
 """A server waits so long for all of its functions; then it serves those that are ready, while the others go on starting."""
+
+LEAVE_LOOK_S = 0.05
+"""How often it is looked whether a run that nobody waits for has ended."""
+
+LAST_S = 2.0
+"""How long the end waits for what goes on though nobody waits for it."""
+
+Result = TypeVar("Result")
 
 ReadBody = Callable[[], Awaitable[bytes]]
 
@@ -66,17 +76,19 @@ class Engine:
         self._ledger = meter.ledger
         self._memory = memory
         self._watch: asyncio.Task[None] | None = None
-        self._now_s = now_s
+        self.now_s = now_s
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
+        self._going_on: set[asyncio.Task[Any]] = set()
         self._starting = Starting(self.pools, self.resolution, find_stage)
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
+        self._usage_turn = asyncio.Lock()
 
     async def start(self, *, is_lenient: bool = False) -> None:
-        """Start a worker for each function, STARTS_AT_ONCE at the same time, and watch over them from then on.
+        """Start a worker for each function, and watch over them from then on.
 
         If lenient, a function that can't be started is told in the log and tried again while others go on;
         only where no function can be loaded, or none fits into the memory, there is nothing to wait for.
@@ -98,7 +110,7 @@ class Engine:
             logger.error("not every function is served: %s It is tried again.", error.detail)
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
-        """Answer a call; its body is read only once it is admitted, unless it may repeat another, which only its body can tell.
+        """Answer a call; its body is read only once it is admitted. Whether it repeats another, only its body can tell.
 
         What the function did, its errors too, is an Answer with a receipt. What never reached a worker
         is raised, and has no row in the ledger.
@@ -112,30 +124,73 @@ class Engine:
             raise not_run(call.function)
         description = self.describe(call.function)
         _check_media_type(description, call)
+        answering = self._pipelines if description.pipeline else pool
+        self.accounts.quotas.enter(call)
         self._running += 1
         try:
             if not call.repeat_key:
-                return await self._run(pool, description, call, read_body)
-            await self._read(call, read_body)
-            answer = await self.accounts.repeats.answer(call, lambda: self._run(pool, description, call))
-            answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
-            return answer
-        finally:
-            self._held_bytes -= call.held_bytes
-            self._running -= 1
-            if self._is_draining and not self._running:
-                self._drained.set()
-
-    async def _run(self, pool: Pool, description: Description, call: Call, read_body: ReadBody | None = None) -> Answer:
-        """Let a call in, as far as its account and the queues go, and have it answered."""
-        answering = self._pipelines if description.pipeline else pool
-        self.accounts.quotas.admit(call, description.limits)
-        try:
+                self.accounts.quotas.hold(call, description.limits)
             answering.admit(call)
             await self._read(call, read_body)
+        except BaseException:
+            self._leave(call)
+            raise
+        if not call.repeat_key:
+            return await self._run(pool, answering, call)
+        # who sends such a key means to ask again: the call goes on when its client leaves
+        return await asyncio.shield(self._begin(self._run_once(answering, description, call)))
+
+    async def _run(self, pool: Pool, answering: Pool | Pipelines, call: Call) -> Answer:
+        try:
+            answer = await answering.answer(call)
+        except BaseException:
+            if pool.runs(call):  # its client left, and its worker goes on: until then it holds what it held
+                self._begin(self._leave_late(pool, call))
+            else:
+                self._leave(call)
+            raise
+        self._leave(call)
+        return answer
+
+    async def _run_once(self, answering: Pool | Pipelines, description: Description, call: Call) -> Answer:
+        """Answer a call with an Idempotency-Key: from what is kept, where it repeats one."""
+
+        async def run() -> Answer:
+            self.accounts.quotas.hold(call, description.limits)
             return await answering.answer(call)
+
+        try:
+            answer = await self.accounts.repeats.answer(call, run)
         finally:
-            self.accounts.quotas.release(call)
+            self._leave(call)
+        answer.receipt.free_left_us = self.accounts.quotas.free_left_us(call.account)
+        return answer
+
+    async def _leave_late(self, pool: Pool, call: Call) -> None:
+        while pool.runs(call):  # noqa: ASYNC110  only its lane hears of a run's end
+            await asyncio.sleep(LEAVE_LOOK_S)
+        self._leave(call)
+
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Go on with something whoever waits for it."""
+        task = asyncio.create_task(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, task: "asyncio.Task[Any]") -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # its client may be gone, and nobody else asks
+
+    def _leave(self, call: Call) -> None:
+        """Give back what a call held."""
+        self.accounts.quotas.leave(call)
+        self._held_bytes -= call.held_bytes
+        call.body = b""  # whatever still knows the call, its body is not kept with it
+        self._running -= 1
+        if self._is_draining and not self._running:
+            self._drained.set()
 
     async def _read(self, call: Call, read_body: ReadBody | None) -> None:
         if read_body is not None:
@@ -152,7 +207,7 @@ class Engine:
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
-        return call_id(int(self._now_s() * 1000), self._random_bits(80))
+        return call_id(int(self.now_s() * 1000), self._random_bits(80))
 
     def describe(self, name: str) -> Description:
         """Return what may be known of a function.
@@ -172,6 +227,15 @@ class Engine:
             with contextlib.suppress(NoWorker):
                 known.append(self.describe(name))
         return sorted(known, key=lambda one: one.name)
+
+    async def usage(self, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum calls as `Ledger.usage` does, one asker after the other, in a thread: calls do not wait for it.
+
+        Raises:
+            LedgerUnavailable: the ledger can't be read.
+        """
+        async with self._usage_turn:
+            return await asyncio.to_thread(self._ledger.usage, by, *span_us, account)
 
     def unready(self) -> dict[str, ServeliteError | None]:
         """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
@@ -218,6 +282,8 @@ class Engine:
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
             await self._pipelines.stop()
+            if self._going_on:
+                await asyncio.wait(self._going_on, timeout=LAST_S)
         finally:
             await self.accounts.stop()
             self._ledger.close()
@@ -242,8 +308,13 @@ class Engine:
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)
         if pool is None:
-            raise FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(self.pools))}.")
+            raise no_function(name, self.pools)
         return pool
+
+
+def no_function(name: str, functions: Iterable[str]) -> FunctionNotFound:
+    """Return the error for a name that no function has; it names those that there are."""
+    return FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(functions)) or 'none'}.")
 
 
 def too_large(limit: int) -> PayloadTooLarge:

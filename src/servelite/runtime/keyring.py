@@ -38,9 +38,15 @@ class Keyring:
         key = self._keys.get(shown[3:].partition(b"_")[0], _NOBODY)
         is_it = hmac.compare_digest(hash_of(shown), key.hash)
         if not (is_it & key.is_valid(now_us) & (scheme.lower() == b"bearer")):
-            raise Unauthorized("The key is missing or wrong. Send the header Authorization: Bearer KEY.")
+            raise Unauthorized("The key is missing, wrong, expired or revoked. Send a valid one in the header Authorization: Bearer KEY.")
         self._used_us[key.id] = now_us
         return key
+
+    @property
+    def opens(self) -> bool:
+        """Whether there is a key that is valid."""
+        now_us = self._now_us()
+        return any(key.is_valid(now_us) for key in self._keys.values())
 
     def take_used(self) -> dict[str, int]:
         """Return when keys were used since this was last asked."""

@@ -76,7 +76,7 @@ class Meter:
 
     def _priced(self, call: Call, at_us: int, answer: Answer, peak_kib: int, function: Description) -> Row:
         billed_us, memory_mib = answer.receipt.billed_us, function.limits.memory_mib
-        mib_us = billed_us * memory_mib
+        mib_us = self._tariff.mib_us(billed_us, memory_mib)
         cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and call.tally is None))
         return self._row(call, at_us, answer, peak_kib, function.version, (memory_mib, cost_pico, mib_us))
 

@@ -162,6 +162,10 @@ class Pool:
         await self.workers.stop()
         refuse(self._queue.take_all(), not_run(self.name), self.statistics)
 
+    def runs(self, call: Call) -> bool:
+        """Tell whether a worker runs a call at the moment."""
+        return any(waiting.call is call for lane in self.workers.lanes for waiting in lane.batch)
+
     @property
     def is_free(self) -> bool:
         """Whether a call would run at once."""

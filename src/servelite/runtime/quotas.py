@@ -22,9 +22,10 @@ from servelite.core.tariff import MICRO, Tariff, money, rounded_micro
 class _Account:
     """An account that has a limit.
 
-    used_*   by calls of this gateway, this month; and `others_*` by calls of others, as the ledger says
-    held     units that running calls hold back
-    free_at  µs at which the rate's next call is due if all come evenly; see `_pace`
+    used_*      by calls of this gateway, this month; and `others_*` by calls of others, as the ledger says
+    held_*      units that running calls hold back, and how many calls
+    running     calls that entered and have not left
+    due_us      when the rate's next call is due if all come evenly; see `_pace`
     """
 
     name: str
@@ -34,6 +35,7 @@ class _Account:
     others_units: int = 0
     others_calls: int = 0
     held_units: int = 0
+    held_calls: int = 0
     running: int = 0
     due_us: float = 0.0
 
@@ -52,53 +54,62 @@ class Quotas:
         self.month_began_us = 0
         self._turn_month(now_us())
 
-    def admit(self, call: Call, limits: Limits) -> None:
-        """Let a call in, and hold its time limit back.
+    def enter(self, call: Call) -> None:
+        """Let a call in, as far as its account's rate goes; `leave` follows.
 
         Raises:
-            QuotaExhausted: what the account may use this month is used up, or held back by its running calls.
             RateLimited: the account makes more calls than it may, in a second or at once.
         """
         account = self._find(call.account)
         if account is None:
             return
-        now_us = self._in_month()
         allowance = account.allowance
         if allowance.concurrent_calls is not None and account.running >= allowance.concurrent_calls:
             raise _too_many_at_once(account)
-        if allowance.credit_micro is not None and self._is_exhausted(account, account.held_units, account.running):
-            raise self._exhausted(account)
         if allowance.calls_per_s is not None:
-            _pace(account, allowance.calls_per_s, now_us)
-        timeout_us = int(limits.timeout_s * MICRO)
-        call.held_units = self.tariff.units(timeout_us, timeout_us * limits.memory_mib)
-        account.held_units += call.held_units
+            _pace(account, allowance.calls_per_s, self._now_us())
         account.running += 1
 
+    def hold(self, call: Call, limits: Limits) -> None:
+        """Hold a call's time limit back, as its tariff would bill it.
+
+        Raises:
+            QuotaExhausted: what the account may use this month is used up, or held back by its running calls.
+        """
+        account = self._find(call.account)
+        if account is None or account.allowance.credit_micro is None:
+            return
+        self._in_month()
+        if self._is_exhausted(account, account.held_units, account.held_calls):
+            raise self._exhausted(account)
+        most_us = self.tariff.billed_us(int(limits.timeout_s * MICRO))
+        call.held_units = self.tariff.units(most_us, self.tariff.mib_us(most_us, limits.memory_mib))
+        account.held_units += call.held_units
+        account.held_calls += 1
+
     def settle(self, call: Call, billed_us: int, mib_us: int) -> int | None:
-        """Count what a call really used, see `Row`; return the free time that its account has left, None where it has no quota."""
+        """Count what a call really used, as its row says; return the free time that its account has left, None where it has no quota."""
         account = self._find(call.account)
         if account is None:
             return None
         self._in_month()
-        account.held_units -= call.held_units
-        call.held_units = 0
+        _give_back(account, call)
         account.used_units += self.tariff.units(billed_us, mib_us)
         account.used_calls += billed_us > 0
         return self._free_left_us(account)
 
-    def free_left_us(self, name: str) -> int | None:
-        """Return the free time that an account has left this month, None where it has no quota."""
-        account = self._find(name)
-        return None if account is None else self._free_left_us(account)
-
-    def release(self, call: Call) -> None:
-        """Take note that a call has ended, whatever came of it."""
+    def leave(self, call: Call) -> None:
+        """Take note that a call which entered has ended, whatever came of it."""
         account = self._find(call.account)
         if account is not None:
             account.running -= 1
-            account.held_units -= call.held_units
-            call.held_units = 0
+            _give_back(account, call)
+
+    def free_left_us(self, name: str) -> int | None:
+        """Return the free time that an account has left this month, None where it has no quota."""
+        account = self._find(name)
+        self._in_month()
+        return None if account is None else self._free_left_us(account)
 
     def spent_elsewhere(self, spent: Iterable[Spent]) -> None:
         """Take note of what accounts used elsewhere since `month_began_us`."""
@@ -108,7 +119,7 @@ class Quotas:
                 account.others_units, account.others_calls = self.tariff.units(one.billed_us, one.mib_us), one.calls
 
     @property
-    def has_limits(self) -> bool:
+    def has_quotas(self) -> bool:
         """Whether any account has a quota that others' use counts for."""
         return any(one.credit_micro is not None for one in (self._others, *self._allowances.values()))
 
@@ -125,9 +136,9 @@ class Quotas:
             return None
         return self.tariff.free_left_us(account.used_units + account.others_units)
 
-    def _is_exhausted(self, account: _Account, held_units: int, running: int) -> bool:
+    def _is_exhausted(self, account: _Account, held_units: int, held_calls: int) -> bool:
         units = account.used_units + account.others_units + held_units
-        calls = account.used_calls + account.others_calls + running
+        calls = account.used_calls + account.others_calls + held_calls
         if not self.tariff.is_free_used_up(units, calls):
             return False
         return self.tariff.payable_pico(units, calls) >= (account.allowance.credit_micro or 0) * MICRO
@@ -136,14 +147,16 @@ class Quotas:
         tariff, credit = self.tariff, account.allowance.credit_micro or 0
         units, calls = account.used_units + account.others_units, account.used_calls + account.others_calls
         owed = rounded_micro(tariff.payable_pico(units, calls))
-        limit = f"{tariff.free_s:,} s free" + (f" and {money(credit, tariff.currency)} of credit" if credit else "")
-        used = f"{units / tariff.units_a_us / MICRO:,.3f} s" + (f", {money(owed, tariff.currency)} owed" if credit else "")
+        limit = f"{tariff.free_s:,} {tariff.measure} free" + (f", {tariff.free_calls:,} calls free" if tariff.call_price_micro else "")
+        limit += f" and {money(credit, tariff.currency)} of credit" if credit else ""
+        used = f"{units / tariff.units_a_us / MICRO:,.3f} {tariff.measure}" + (f", {calls:,} calls" if tariff.call_price_micro else "")
+        used += f", {money(owed, tariff.currency)} owed" if credit else ""
         renewal = f"{datetime.fromtimestamp(self._month_ends_us // MICRO, UTC):%Y-%m-%d}"
         told = f"Account {account.name} has used {used} this month; its quota is {limit}. It renews on {renewal} (UTC)."
         if self._is_exhausted(account, 0, 0):
             return QuotaExhausted(told)
-        held_s = account.held_units / tariff.units_a_us / MICRO
-        held = f"What is left is held back for its {account.running} running calls, by their time limits ({held_s:g} s)."
+        held = f"{account.held_units / tariff.units_a_us / MICRO:,g} {tariff.measure}"
+        held = f"What is left is held back for its {account.held_calls} running calls, by their time limits ({held})."
         error = QuotaExhausted(f"{told} {held} Try again when they have ended.")
         error.retry_after_s = 1
         return error
@@ -165,10 +178,18 @@ class Quotas:
                 account.used_units = account.used_calls = account.others_units = account.others_calls = 0
 
 
+def _give_back(account: _Account, call: Call) -> None:
+    if call.held_units:
+        account.held_units -= call.held_units
+        account.held_calls -= 1
+        call.held_units = 0
+
+
 def _pace(account: _Account, calls_per_s: float, now_us: int) -> None:
     """Let a call pass if the rate allows it: a bucket that holds one second's calls (GCRA)."""
     step_us = MICRO / calls_per_s
-    due_us = max(account.due_us, now_us)
+    latest_us = now_us + max(MICRO, step_us)  # later only where the clock was set back
+    account.due_us = due_us = min(max(account.due_us, now_us), latest_us)
     wait_us = due_us + step_us - now_us - max(MICRO, step_us)
     if wait_us > 0:
         told = f"Account {account.name} may make {calls_per_s:g} calls a second. Try again later, or more slowly."

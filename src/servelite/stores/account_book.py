@@ -1,10 +1,12 @@
 """What a gateway reads again and again of its ledger's database, on a connection of its own that is kept open."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import Kept, Seen
+from servelite.core.ports import Kept, RepeatKey, Seen
+from servelite.stores.answers import arrived_us
+from servelite.stores.claims import give_back, renew, take
 from servelite.stores.database import Database
 from servelite.stores.keys import all_keys, note_used
 from servelite.stores.sums import spent_elsewhere
@@ -18,21 +20,37 @@ class DatabaseAccountBook:
         self._gateway = gateway
         self._keys_seen: tuple[int, int] | None = None
 
-    def look(self, used_us: Mapping[str, int], since_us: int | None) -> Seen:
-        """Look at keys, spent time and kept answers; see `AccountBook`."""
-        if not self._db.is_in_place():
-            raise LedgerUnavailable("The ledger's file was deleted or replaced.")
-        if used_us:
-            note_used(self._db, used_us)
+    def look(self, since_us: int | None) -> Seen:
+        """Look at keys, spent time and kept answers, writing nothing: readers need no lock; see `AccountBook`."""
+        self._require_place()
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)
-        ((arrived_us,),) = self._db.query("SELECT coalesce(max(at_us), 0) FROM answers WHERE gateway = ?", [self._gateway])
-        return Seen(self._changed_keys(), spent, arrived_us)
+        return Seen(self._changed_keys(), spent, arrived_us(self._db, self._gateway))
 
-    def kept(self, account: str, repeat_key: str) -> Kept | None:
-        """Return the answer that is kept for an Idempotency-Key, if it has come to the database."""
-        columns = ", ".join(Kept._fields)
-        rows = self._db.query(f"SELECT {columns} FROM answers WHERE account = ? AND repeat_key = ?", [account, repeat_key])  # noqa: S608
-        return Kept(*rows[0])._replace(body=bytes(rows[0][6])) if rows else None
+    def note_used(self, used_us: Mapping[str, int]) -> None:
+        """Note when keys were last used, by id, unless somebody else writes; see `AccountBook`."""
+        self._require_place()
+        note_used(self._db, used_us)
+
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+        """Take an Idempotency-Key for this gateway; see `AccountBook`."""
+        self._require_place()
+        return take(self._db, self._gateway, (account, repeat_key), fingerprint, now_us)
+
+    def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
+        """Hold on to keys that were taken."""
+        renew(self._db, self._gateway, keys, now_us)
+
+    def give_back(self, account: str, repeat_key: str) -> None:
+        """Let go of a key whose call was not run."""
+        give_back(self._db, self._gateway, (account, repeat_key))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def _require_place(self) -> None:
+        if not self._db.is_in_place():
+            raise LedgerUnavailable("The ledger's database is not where it was.")
 
     def _changed_keys(self) -> list[ApiKey] | None:
         """Return all keys where one was added or revoked since the last time."""
@@ -42,7 +60,3 @@ class DatabaseAccountBook:
         keys = all_keys(self._db)
         self._keys_seen = seen
         return keys
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._db.close()

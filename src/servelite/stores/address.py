@@ -1,10 +1,10 @@
 """What a ledger's URL names: which database, and where the journals of this machine stand."""
 
 import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from servelite.core.errors import DefinitionError
 from servelite.stores.database import Database
@@ -18,9 +18,9 @@ LOCAL_FOLDER = Path(".servelite")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a ledger stands; `name` is its URL as it may be shown, `file` None where it is a server's."""
+    """Where a ledger stands; `url` may hold a password, `name` is it as it may be shown, `file` None where it is a server's."""
 
-    url: str
+    url: str = field(repr=False)
     name: str
     journals: Path
     file: Path | None
@@ -35,11 +35,13 @@ def address(url: str) -> Address:
     """Read a ledger's URL.
 
     Raises:
-        DefinitionError: it is empty, or of an unknown kind.
+        DefinitionError: it is empty, of an unknown kind, or can't be read; or what it needs is not installed.
     """
     scheme, separator, rest = url.partition("://")
     if not url:
         raise DefinitionError(f"The ledger has no name. {KINDS}")
+    if not separator and re.match(r"(postgres(ql)?|sqlite):", url):
+        raise DefinitionError(f"A ledger's URL has two slashes after '{url.partition(':')[0]}:'. {KINDS}")
     if scheme in ("postgresql", "postgres") and separator:
         return _server(url)
     if separator and scheme != "sqlite":
@@ -55,11 +57,10 @@ def _file(url: str, path: Path) -> Address:
 
 
 def _server(url: str) -> Address:
-    """Name a database on a server, its password left out; its journals by a digest, for the name may hold anything."""
-    from servelite.stores.postgres import open_postgres
+    """Name a database on a server; its journals by a digest, for a name may hold anything."""
+    from servelite.stores.postgres import PostgresDatabase, read_url, shown
 
-    parts = urlsplit(url)
-    user = f"{parts.username}@" if parts.username else ""
-    name = f"postgresql://{user}{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    parts = read_url(url)
+    name = shown(parts)
     folder = LOCAL_FOLDER / f"postgresql-{hashlib.sha256(name.encode()).hexdigest()[:12]}.journal"
-    return Address(url, name, folder, None, lambda: open_postgres(url, name))
+    return Address(url, name, folder, None, lambda: PostgresDatabase(parts, name))

@@ -3,7 +3,7 @@
 Statements are written once, with `?` for values, in the SQL that both speak; what they do not share is in `migrations`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -17,8 +17,21 @@ class Database(Protocol):
         """Run a statement, and return its rows, none where it has none."""
         ...
 
-    def transaction(self, subject: str) -> AbstractContextManager[None]:
-        """Do all that is in the block, or nothing; one at a time among those of the same subject."""
+    def insert(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, in this database's fastest way, but not those whose key is there already; in a transaction.
+
+        All values of a column are of one type: text, whole numbers, or bytes.
+
+        Raises:
+            ValueError: a value can't stand in its column.
+        """
+        ...
+
+    def transaction(self, subject: str, patience_s: float | None = None) -> AbstractContextManager[None]:
+        """Do all that is in the block, or nothing; one at a time among those of the same subject.
+
+        Others are waited for, for so long at most where that is said.
+        """
         ...
 
     def is_in_place(self) -> bool:
@@ -30,15 +43,11 @@ class Database(Protocol):
         ...
 
 
-Open = Callable[[], Database]
-"""Opens a database, its tables made and migrated; LedgerUnavailable where that is impossible."""
-
-
 def newer(name: str) -> LedgerUnavailable:
     """Return the error for tables of a later version than this program knows."""
     return LedgerUnavailable(f"The ledger {name} was written by a newer servelite. Update servelite, or name another ledger.")
 
 
-def unusable(name: str, error: Exception) -> LedgerUnavailable:
+def unusable(name: str, error: Exception | str) -> LedgerUnavailable:
     """Return the error for a database that refuses."""
     return LedgerUnavailable(f"The ledger {name} can't be used: {error}. Mend it, or name another with --ledger.")

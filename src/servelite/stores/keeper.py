@@ -18,7 +18,8 @@ import time
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.logs import log_handler
 from servelite.stores.address import address
-from servelite.stores.moving import let_go, move_journals
+from servelite.stores.moving import move_journals
+from servelite.stores.retention import let_go
 
 MOVE_EVERY_S = 0.25
 """Rows of this span share one transaction; for so long a row may stand in the journal only, longer on a machine without idle time."""
@@ -27,7 +28,7 @@ PAUSE_S = 5.0
 """How long a ledger that refused is left alone."""
 
 TIDY_EVERY_S = 60.0
-"""How often old rows are deleted."""
+"""How often what has become old is let go."""
 
 logger = logging.getLogger("servelite.ledger")
 
@@ -49,7 +50,7 @@ def main(url: str, keep_days: int) -> None:
     """Move journals until stdin ends, and once more then."""
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # calls go first; rows are safe in the journal
+    os.nice(19)  # calls go first, for rows are safe in the journal; but not SCHED_IDLE: others may wait for a lock that it holds
     place = address(url)
     is_ending, tidied_s = False, -TIDY_EVERY_S
     while not is_ending:
@@ -59,8 +60,7 @@ def main(url: str, keep_days: int) -> None:
                     is_ending = _stdin_ends_within(MOVE_EVERY_S)
                     if db.is_in_place():
                         move_journals(db, place.journals)
-                    if time.monotonic() - tidied_s > TIDY_EVERY_S:
-                        let_go(db, time.time_ns() // 1000, keep_days)
+                    if time.monotonic() - tidied_s > TIDY_EVERY_S and not let_go(db, time.time_ns() // 1000, keep_days):
                         tidied_s = time.monotonic()
         except (OSError, LedgerUnavailable) as error:
             logger.warning("rows stay in the journal for now: %s", error)

@@ -8,6 +8,9 @@ from servelite.stores.database import Database
 
 _COLUMNS = "id, account, name, hash, functions, is_admin, created_us, expires_us, revoked_us, last_used_us"
 
+NOTE_PATIENCE_S = 0.1
+"""How long a note of last uses waits for others who write: it may be made another time."""
+
 
 def add_key(db: Database, key: ApiKey) -> None:
     """Keep a new key."""
@@ -27,8 +30,8 @@ def revoke_key(db: Database, key_id: str, now_us: int) -> None:
 
 
 def note_used(db: Database, at_us: Mapping[str, int]) -> None:
-    """Note when keys were last used; the latest of several gateways counts."""
-    with db.transaction("keys"):
+    """Note when keys were last used; the latest of several gateways counts. LedgerUnavailable where others write just then."""
+    with db.transaction("keys", patience_s=NOTE_PATIENCE_S):
         for key_id, used_us in at_us.items():
             db.query("UPDATE keys SET last_used_us = ? WHERE id = ? AND coalesce(last_used_us, 0) < ?", [used_us, key_id, used_us])
 

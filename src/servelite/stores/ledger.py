@@ -1,7 +1,9 @@
 """The ledgers: tables behind a journal, and none."""
 
 import contextlib
+import logging
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 
 from servelite.core.ports import Kept, Row, Usage
@@ -13,14 +15,19 @@ from servelite.stores.sums import usage
 KEEPER_ENDS_WITHIN_S = 10.0
 """How long the end waits for the keeper's last move; what it leaves is moved by whoever opens the ledger next."""
 
+KEEPER_AGAIN_S = 5.0
+"""How often a keeper is looked after: one that was killed has a successor so much later."""
+
+logger = logging.getLogger("servelite.ledger")
+
 
 class JournaledLedger:
     """The `Ledger` port on a database: `record` appends to the journal; a keeper moves the rows behind, if there is one."""
 
-    def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
-        """Open the ledger and take over what killed processes left in their journals.
+    def __init__(self, place: Address, start_keeper: Callable[[], subprocess.Popen[bytes]] | None = None, gateway: str = "") -> None:
+        """Open the ledger and take over what killed processes left in their journals; `gateway` is whose ledger it is.
 
-        The keeper is started with the first row; without one the rows are moved when the ledger is closed.
+        The keeper is started now, and again if it ends; without one the rows are moved when the ledger is read, and when it is closed.
 
         Raises:
             LedgerUnavailable: the database or the journal's folder can't be written.
@@ -28,19 +35,24 @@ class JournaledLedger:
         self._place = place
         self._start_keeper = start_keeper
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._move()
-        self._journal = Journal(place.journals)
+        self._look_at_s = 0.0
+        self._move()  # all of it, whatever it takes: quotas and repeated calls have to know what was answered before
+        self._journal = Journal(place.journals, gateway)
+        self._look_after_keeper()
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Append rows, and answers with them, to the journal; LedgerUnavailable where the disk refuses."""
         self._journal.append(rows, kept)
-        if self._keeper is None and self._start_keeper is not None:
-            with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and the next call tries again
-                self._keeper = self._start_keeper()
+        self._look_after_keeper()
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-        """Sum calls, those still in a journal of this machine among them; see `Ledger`."""
-        return sum_usage(self._place, by, since_us, until_us, account)
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum calls; see `Ledger`. Those still in the journals come in first, unless a keeper sees to that: its work is not done here.
+
+        It does so in idle time and in a process of its own; here calls would wait for it.
+        """
+        keeper = self._keeper
+        is_kept = keeper is not None and keeper.poll() is None
+        return sum_usage(self._place, by, (since_us, until_us), account, moves_journals=not is_kept)
 
     def close(self) -> None:
         """Give up the journal, and have its last rows moved."""
@@ -50,6 +62,21 @@ class JournaledLedger:
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+
+    def _look_after_keeper(self) -> None:
+        if self._start_keeper is not None and time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + KEEPER_AGAIN_S
+            self._have_keeper(self._start_keeper)
+
+    def _have_keeper(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        """Start a keeper where none is."""
+        if self._keeper is not None:
+            if self._keeper.poll() is None:
+                return
+            logger.warning("the keeper of the ledger ended (%s), another is started", self._keeper.returncode)
+            _close_stdin(self._keeper)
+        with contextlib.suppress(OSError):  # no process to be had now: the rows are kept, and it is tried again
+            self._keeper = start()
 
     def _move(self) -> None:
         with contextlib.closing(self._place.open()) as db:
@@ -62,18 +89,27 @@ class NoLedger:
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
         """Forget the rows."""
 
-    def usage(self, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         """Know of no call."""
-        return []
+        return {one: [] for one in by}
 
     def close(self) -> None:
         """Have nothing to close."""
 
 
-def sum_usage(place: Address, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
-    """Sum the calls of a ledger that this process does not write; none where it does not exist yet. See `Ledger.usage`."""
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def sum_usage(
+    place: Address, by: Sequence[str], span_us: tuple[int, int], account: str | None = None, *, moves_journals: bool = True
+) -> dict[str, list[Usage]]:
+    """Sum the calls of a ledger, by default with those still in the journals; none where it does not exist yet. See `Ledger.usage`."""
     if not place.exists():
-        return []
+        return {one: [] for one in by}
     with contextlib.closing(place.open()) as db:
-        move_journals(db, place.journals)
-        return usage(db, by, since_us, until_us, account)
+        if moves_journals:
+            move_journals(db, place.journals)
+        return usage(db, by, *span_us, account)

@@ -52,6 +52,12 @@ def _options(onnxruntime: Any, threads: int | None, config: Mapping[str, str]) -
 
 
 def _cure(folder: Path) -> str:
+    """Say how the model gets here: as `remake` in [model] of the card has it, else by the folder's train.py."""
+    from servelite.worker.description import read_card  # pydantic comes with it, which importing servelite does not need
+
+    model = read_card(folder).get("model")
+    if remake := model.get("remake") if isinstance(model, dict) else None:
+        return f"Make it with: {remake}"
     if (folder / "train.py").is_file():
         return f"Make it with: python {folder / 'train.py'}"
     return "Put the model there, or mend the name."

@@ -11,11 +11,12 @@ from servelite.tools.torture.client import ANSWER_WITHIN_S, HOST, Line, Reply, a
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A served function, and the body of a good call of it."""
+    """A served function, the body of a good call of it, and the key that its server asks for, "" for none."""
 
     port: int
     function: Description
     body: bytes
+    key: str = ""
 
     @property
     def path(self) -> str:
@@ -36,9 +37,8 @@ class Target:
         """Return the bytes of a call: of the good one, or of one with another body or other headers (`content_type="…"`)."""
         sent = self.body if body is None else body
         media_type = self.function.takes[0].replace("*", "png")
-        said = {"host": self.host, "content_type": media_type, "content_length": str(len(sent)), **headers}
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in said.items())
-        return f"POST {self.path} HTTP/1.1\r\n{lines}\r\n".encode() + sent
+        said = {"content_type": media_type, "content_length": str(len(sent)), **headers}
+        return _head("POST", self.path, self.port, self.key, **said) + sent
 
     async def call(self, body: bytes | None = None, within_s: float = ANSWER_WITHIN_S) -> Reply:
         """Send one call."""
@@ -46,7 +46,7 @@ class Target:
 
     async def get(self, path: str) -> Reply:
         """Read a page."""
-        return await ask(self.port, f"GET {path} HTTP/1.1\r\nhost: {self.host}\r\n\r\n".encode(), within_s=10)
+        return await ask(self.port, _head("GET", path, self.port, self.key), within_s=10)
 
     async def dial(self, count: int) -> list[Line]:
         """Open connections."""
@@ -64,15 +64,15 @@ class Target:
         return "well afterwards" if is_well else f"afterwards /livez {alive}, a good call {good}", is_well
 
 
-async def find_target(port: int, name: str, body: bytes | None) -> Target:
+async def find_target(port: int, name: str, body: bytes | None, key: str = "") -> Target:
     """Ask a server for a function; without a body its first example becomes the good call.
 
     Raises:
         ServiceError: no server answers there, or not as servelite does.
-        DefinitionError: it has no such function, or it is a pipeline, or there is no input that it answers.
+        DefinitionError: it has no such function, or not for this key, or it is a pipeline, or there is no input that it answers.
     """
-    reply = await ask(port, f"GET /functions/{name} HTTP/1.1\r\nhost: {HOST}:{port}\r\n\r\n".encode())
-    if reply.status == 404:
+    reply = await ask(port, _head("GET", f"/functions/{name}", port, key))
+    if reply.status in (401, 403, 404):
         raise DefinitionError(reply.detail or f"The server on port {port} has no function '{name}'.")
     try:
         function = Description.from_dict(json.loads(reply.body))
@@ -81,10 +81,16 @@ async def find_target(port: int, name: str, body: bytes | None) -> Target:
     if function.pipeline:
         stages = ", ".join(functions_of(from_dict(function.pipeline)))
         raise DefinitionError(f"{name} is a pipeline, and torture breaks handlers. Torture its functions: {stages or 'it has none'}.")
-    target = Target(port, function, first_example(function) if body is None else body)
+    target = Target(port, function, first_example(function) if body is None else body, key)
     if (good := await target.call()).status != 200:
         raise DefinitionError(f"{name} answers {good} to {target.body[:60]!r}: {good.detail} Give an input that is good with --input.")
     return target
+
+
+def _head(method: str, path: str, port: int, key: str, **headers: str) -> bytes:
+    said = {"host": f"{HOST}:{port}", **({"authorization": f"Bearer {key}"} if key else {}), **headers}
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in said.items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def first_example(function: Description) -> bytes:

@@ -1,0 +1,78 @@
+"""A desk before a ledger's database: one connection, and one thread that uses it for those who ask, one after the other."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from servelite.core.errors import LedgerUnavailable
+from servelite.core.ports import AccountBook
+
+Result = TypeVar("Result")
+
+Question = tuple[Callable[[AccountBook], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class Desk:
+    """Opens the book when it is first asked, and anew after it refused.
+
+    The thread is a daemon: a database that hangs keeps neither the end of the server waiting, nor those who gave up asking.
+    """
+
+    def __init__(self, open_book: Callable[[], AccountBook]) -> None:
+        self._open_book = open_book
+        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def ask(self, question: Callable[[AccountBook], Result]) -> Result:
+        """Return what a function says of the book; LedgerUnavailable where the ledger refuses."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="servelite-desk", daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+        self._questions.put((question, loop, answer))
+        return await answer
+
+    async def close(self, within_s: float) -> bool:
+        """Close the book once all questions are answered; return whether that was within so many seconds."""
+        if self._thread is None:
+            return True
+        self._questions.put(None)
+        await asyncio.to_thread(self._thread.join, within_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        book: AccountBook | None = None
+        while (asked := self._questions.get()) is not None:
+            question, loop, answer = asked
+            outcome: Any = None
+            error: Exception | None = None
+            try:
+                book = book or self._open_book()
+                outcome = question(book)
+            except LedgerUnavailable as refused:
+                _close(book)
+                book, error = None, refused
+            except Exception as fault:  # noqa: BLE001  who asked is told, and the next one is heard
+                error = fault
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_tell, answer, outcome, error)
+        _close(book)
+
+
+def _close(book: AccountBook | None) -> None:
+    if book is not None:
+        with contextlib.suppress(LedgerUnavailable):
+            book.close()
+
+
+def _tell(answer: "asyncio.Future[Any]", outcome: Any, error: BaseException | None) -> None:
+    if answer.done():  # who asked has given up
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(outcome)

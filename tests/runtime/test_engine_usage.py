@@ -1,0 +1,48 @@
+"""Sums over the ledger take their time in a thread, one after the other, and calls do not wait for them."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from servelite.core.call import Call
+from servelite.core.ports import Usage
+from servelite.runtime.engine import Engine
+from servelite.runtime.pool import Pool
+from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, described, some_accounts, until
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class SlowLedger(MemoryLedger):
+    """A ledger whose sums take until the door opens."""
+
+    door: threading.Event = field(default_factory=threading.Event)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        self.asked.append((by, since_us, until_us, account))
+        assert self.door.wait(10)
+        return {"day": [Usage(f"{account}", len(self.asked), 0, 0, 0, 0)]}
+
+
+async def test_usage_is_summed_in_a_thread_for_one_asker_at_a_time():
+    ledger, accounts, machine, workshop = SlowLedger(), some_accounts(lambda: 7), a_machine(), Workshop(described("shout"))
+    pool = Pool("shout", workshop.new_worker, a_meter(ledger, lambda: 7, accounts), workshop.clock, machine)
+    machine.memory.tenants = [pool.workers]
+    engine = Engine({"shout": pool}, ledger, accounts, machine.memory, now_s=lambda: 1.5, random_bits=lambda count: 11)
+    await engine.start()
+    try:
+        asking = [asyncio.create_task(engine.usage(["day"], (1, 2), account)) for account in ("ada", "bert")]
+        await until(lambda: bool(ledger.asked), turns=None)
+        assert (await engine.call(Call("1", "shout", body=b"hello"))).body == b"HELLO"
+        assert ledger.asked == [(["day"], 1, 2, "ada")]
+        ledger.door.set()
+        assert [[one.group for one in sums["day"]] for sums in await asyncio.gather(*asking)] == [["ada"], ["bert"]]
+        assert ledger.asked == [(["day"], 1, 2, "ada"), (["day"], 1, 2, "bert")]
+    finally:
+        ledger.door.set()
+        await engine.stop()
