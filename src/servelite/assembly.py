@@ -25,6 +25,7 @@ from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.quotas import Quotas
+from servelite.runtime.resources import cores, default_memory_bytes
 from servelite.stores import keys as key_table
 from servelite.stores.address import address
 from servelite.stores.database import Database
@@ -209,24 +210,10 @@ def revoke_key(ledger: str, key_id: str) -> ApiKey:
     return known[key_id]
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
     """Return a worker's environment: this one's without the key, with numpy's BLAS held to the worker's threads."""
     limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     return {**limits, **{name: value for name, value in environment.items() if name != KEY_VARIABLE}}
-
-
-def default_memory_bytes() -> int:
-    """Return what workers may use together by default: four fifths of the memory of this machine, or of its container."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # not in a container, or not limited ("max")
-            total = min(total, int(Path(file).read_text()))
-    return total * 4 // 5
 
 
 def _new_process(name: str, folder: Path, threads: int) -> Worker:

@@ -1,5 +1,6 @@
 """`GET /usage`: what the calls of a month used and cost; to a plain key of its own account, to an admin key of all."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -18,8 +19,8 @@ Said = TypeVar("Said")
 ASKED = ("month", "by", "account")
 
 
-async def read_bill(engine: Engine, key: ApiKey | None, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Return the bill that a query asks for, as `servelite usage --json` prints it.
+async def read_bill(engine: Engine, turn: asyncio.Semaphore, key: ApiKey | None, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return the bill that a query asks for, as `servelite usage --json` prints it; so many at a time as `turn` lets.
 
     Raises:
         Forbidden: it is another account's.
@@ -31,7 +32,8 @@ async def read_bill(engine: Engine, key: ApiKey | None, asked: Mapping[str, str]
     month = _read("month", read_month, asked["month"]) if "month" in asked else CalendarMonth.of(int(engine.now_s() * MICRO))
     account = _whose(key, asked.get("account"))
     try:
-        sums = await engine.usage(sums_of_bill(by), (month.begins_us, month.ends_us), account)
+        async with turn:  # in a thread: calls do not wait for it
+            sums = await asyncio.to_thread(engine.ledger.usage, sums_of_bill(by), month.begins_us, month.ends_us, account)
     except LedgerUnavailable as error:  # its own words name a file, or a server
         logger.error("usage can't be read: %s", error.detail)
         raise LedgerUnavailable("The ledger can't be read at the moment; the server's log says why. Try again later.") from error

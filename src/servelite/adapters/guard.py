@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from servelite.adapters.asgi import Scope
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import BadRequest, Forbidden, MisdirectedHost
-from servelite.runtime.engine import no_function
 from servelite.runtime.keyring import Keyring
+from servelite.runtime.refusals import no_function
 
 OPEN_PATHS = frozenset(("/livez", "/readyz"))
 """What needs no key: whoever watches the server need not be able to call it."""

@@ -13,7 +13,8 @@ from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.accounts import ApiKey
 from servelite.core.call import Call, Receipt
 from servelite.core.errors import BadRequest, ServeliteError, ServiceError, UnsupportedMediaType
-from servelite.runtime.engine import Engine, too_large
+from servelite.runtime.engine import Engine
+from servelite.runtime.refusals import too_large
 
 PREFIX = "/functions/"
 

@@ -1,5 +1,6 @@
 """What people, tools and monitors read: the playground, the functions, OpenAPI, health, metrics and usage."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -47,6 +48,7 @@ class _Pages:
 
     def __init__(self, engine: Engine, *, with_keys: bool) -> None:
         self._engine = engine
+        self._turn = asyncio.Semaphore(1)  # bills are read one after the other
         self._with_keys = with_keys
 
     async def playground(self, _: Request) -> Response:
@@ -82,7 +84,7 @@ class _Pages:
         return Response(exposition(self._engine), headers={"Content-Type": PROMETHEUS})
 
     async def usage(self, request: Request) -> Response:
-        return _json(await read_bill(self._engine, request.state.key, request.query_params))
+        return _json(await read_bill(self._engine, self._turn, request.state.key, request.query_params))
 
     def _shown_to(self, key: ApiKey | None) -> list[Description]:
         return [one for one in self._engine.described() if key is None or key.may_call(one.name)]

@@ -4,27 +4,23 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from servelite.core.call import Answer, Call, call_id
 from servelite.core.errors import (
     DefinitionError,
-    FunctionNotFound,
     NoWorker,
     Overloaded,
-    PayloadTooLarge,
     ServeliteError,
-    UnsupportedMediaType,
 )
 from servelite.core.function import Description
-from servelite.core.ports import Usage
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
 from servelite.runtime.pool import Pool
-from servelite.runtime.refusals import not_run
+from servelite.runtime.refusals import check_media_type, no_function, not_run, too_large
 from servelite.runtime.resolution import Resolution
 from servelite.runtime.starting import FindStage, Starting
 
@@ -73,7 +69,7 @@ class Engine:
         self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
         self.folders: Mapping[str, Path] = {}  # where the functions come from, for those who watch for edits
-        self._ledger = meter.ledger
+        self.ledger = meter.ledger
         self._memory = memory
         self._watch: asyncio.Task[None] | None = None
         self.now_s = now_s
@@ -85,7 +81,6 @@ class Engine:
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
-        self._usage_turn = asyncio.Lock()
 
     async def start(self, *, is_lenient: bool = False) -> None:
         """Start a worker for each function, and watch over them from then on.
@@ -123,7 +118,7 @@ class Engine:
         if self._is_draining:
             raise not_run(call.function)
         description = self.describe(call.function)
-        _check_media_type(description, call)
+        check_media_type(description, call)
         answering = self._pipelines if description.pipeline else pool
         self.accounts.quotas.enter(call)
         self._running += 1
@@ -228,15 +223,6 @@ class Engine:
                 known.append(self.describe(name))
         return sorted(known, key=lambda one: one.name)
 
-    async def usage(self, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
-        """Sum calls as `Ledger.usage` does, one asker after the other, in a thread: calls do not wait for it.
-
-        Raises:
-            LedgerUnavailable: the ledger can't be read.
-        """
-        async with self._usage_turn:
-            return await asyncio.to_thread(self._ledger.usage, by, *span_us, account)
-
     def unready(self) -> dict[str, ServeliteError | None]:
         """Return the functions that can't be called at the moment, all while draining, with the reason where there is one."""
         told = {name: pool.workers.error for name, pool in self.pools.items() if self._is_draining or not pool.is_ready}
@@ -286,7 +272,7 @@ class Engine:
                 await asyncio.wait(self._going_on, timeout=LAST_S)
         finally:
             await self.accounts.stop()
-            self._ledger.close()
+            self.ledger.close()
 
     def _begin_to_watch(self, ended: asyncio.Task[None] | None = None) -> None:
         """Look around from now on; a fault there is told, and does not end it."""
@@ -310,20 +296,3 @@ class Engine:
         if pool is None:
             raise no_function(name, self.pools)
         return pool
-
-
-def no_function(name: str, functions: Iterable[str]) -> FunctionNotFound:
-    """Return the error for a name that no function has; it names those that there are."""
-    return FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(functions)) or 'none'}.")
-
-
-def too_large(limit: int) -> PayloadTooLarge:
-    """Return the error for a body over the limit, in bytes."""
-    return PayloadTooLarge(f"The body is longer than {limit:,} bytes. Send less, or have the server started with a larger --max-body.")
-
-
-def _check_media_type(function: Description, call: Call) -> None:
-    if not function.accepts(call.media_type):
-        raise UnsupportedMediaType(f"{function.name} does not take '{call.media_type}'. Send Content-Type: {' or '.join(function.takes)}.")
-    if not call.media_type:
-        call.media_type = function.takes[0]

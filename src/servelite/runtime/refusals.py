@@ -3,7 +3,17 @@
 from collections.abc import Iterable
 from copy import copy
 
-from servelite.core.errors import NoWorker, Overloaded, ServeliteError, ShuttingDown
+from servelite.core.call import Call
+from servelite.core.errors import (
+    FunctionNotFound,
+    NoWorker,
+    Overloaded,
+    PayloadTooLarge,
+    ServeliteError,
+    ShuttingDown,
+    UnsupportedMediaType,
+)
+from servelite.core.function import Description
 from servelite.runtime.statistics import Statistics
 from servelite.runtime.waiting import Waiting
 
@@ -41,3 +51,21 @@ def would_wait(name: str, wait_us: float, patience_us: float) -> Overloaded:
 def too_late(name: str) -> Overloaded:
     """It took too long."""
     return Overloaded(f"No worker of {name} was free before this call's deadline; it was not run. Try again later.")
+
+
+def no_function(name: str, functions: Iterable[str]) -> FunctionNotFound:
+    """Return the error for a name that no function has; it names those that there are."""
+    return FunctionNotFound(f"No function named '{name}'. Functions here: {', '.join(sorted(functions)) or 'none'}.")
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the error for a body over the limit, in bytes."""
+    return PayloadTooLarge(f"The body is longer than {limit:,} bytes. Send less, or have the server started with a larger --max-body.")
+
+
+def check_media_type(function: Description, call: Call) -> None:
+    """Hold a body's media type against what a function takes; without one, the first of these is assumed."""
+    if not function.accepts(call.media_type):
+        raise UnsupportedMediaType(f"{function.name} does not take '{call.media_type}'. Send Content-Type: {' or '.join(function.takes)}.")
+    if not call.media_type:
+        call.media_type = function.takes[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from servelite.adapters.bills import read_bill
 from servelite.core.call import Call
 from servelite.core.ports import Usage
 from servelite.runtime.engine import Engine
@@ -26,23 +27,28 @@ class SlowLedger(MemoryLedger):
     def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         self.asked.append((by, since_us, until_us, account))
         assert self.door.wait(10)
-        return {"day": [Usage(f"{account}", len(self.asked), 0, 0, 0, 0)]}
+        return {one: [Usage(f"{account}", len(self.asked), 0, 0, 0, 0)] for one in by}
 
 
 async def test_usage_is_summed_in_a_thread_for_one_asker_at_a_time():
     ledger, accounts, machine, workshop = SlowLedger(), some_accounts(lambda: 7), a_machine(), Workshop(described("shout"))
-    pool = Pool("shout", workshop.new_worker, a_meter(ledger, lambda: 7, accounts), workshop.clock, machine)
+    meter = a_meter(ledger, lambda: 7, accounts)
+    pool = Pool("shout", workshop.new_worker, meter, workshop.clock, machine)
     machine.memory.tenants = [pool.workers]
-    engine = Engine({"shout": pool}, ledger, accounts, machine.memory, now_s=lambda: 1.5, random_bits=lambda count: 11)
+    engine = Engine({"shout": pool}, meter, machine.memory, now_s=lambda: 1.5, random_bits=lambda count: 11)
+    turn = asyncio.Semaphore(1)
     await engine.start()
     try:
-        asking = [asyncio.create_task(engine.usage(["day"], (1, 2), account)) for account in ("ada", "bert")]
+        asking = [
+            asyncio.create_task(read_bill(engine, turn, None, {"by": "day", "month": "2026-11", "account": account}))
+            for account in ("ada", "bert")
+        ]
         await until(lambda: bool(ledger.asked), turns=None)
         assert (await engine.call(Call("1", "shout", body=b"hello"))).body == b"HELLO"
-        assert ledger.asked == [(["day"], 1, 2, "ada")]
+        assert [asked[-1] for asked in ledger.asked] == ["ada"]
         ledger.door.set()
-        assert [[one.group for one in sums["day"]] for sums in await asyncio.gather(*asking)] == [["ada"], ["bert"]]
-        assert ledger.asked == [(["day"], 1, 2, "ada"), (["day"], 1, 2, "bert")]
+        assert [[one["day"] for one in bill["usage"]] for bill in await asyncio.gather(*asking)] == [["ada"], ["bert"]]
+        assert [asked[-1] for asked in ledger.asked] == ["ada", "bert"]
     finally:
         ledger.door.set()
         await engine.stop()
