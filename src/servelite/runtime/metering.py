@@ -1,9 +1,9 @@
-"""From a batch's reply to receipts and ledger rows: each call's exact share, recorded before it is answered."""
+"""From a batch's reply to receipts and ledger rows: what each call took, recorded before it is answered."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, shares
+from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, proportionate
 from servelite.core.errors import Cancelled, wire_code
 from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row
@@ -34,9 +34,10 @@ class Meter:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
         """
         count, at_us = len(calls), self._now_us()
-        shared = zip(calls, waits, reply.outcomes, shares(reply.compute_us, count), shares(reply.cpu_us, count), strict=True)
+        cpu = proportionate(reply.cpu_us, [outcome.compute_us for outcome in reply.outcomes])
         answers, settled = [], []
-        for call, wait, outcome, compute_us, cpu_us in shared:
+        for call, wait, outcome, cpu_us in zip(calls, waits, reply.outcomes, cpu, strict=True):
+            compute_us = outcome.compute_us
             is_billed = outcome.error is None or outcome.error.billed
             billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
@@ -48,8 +49,8 @@ class Meter:
 
     def settle_so_far(self, call: Call, wait: Wait, compute_us: int, peak_kib: int, function: Description) -> None:
         """Record a stage that its pipeline does not wait for, with its share of a run that goes on; see `settle`."""
-        gone = Outcome(error=Cancelled("Its pipeline has ended without it."))
-        self.settle([call], [wait], BatchReply([gone], compute_us, 0, peak_kib), function)
+        gone = Outcome(error=Cancelled("Its pipeline has ended without it."), compute_us=compute_us)
+        self.settle([call], [wait], BatchReply([gone], 0, peak_kib), function)
         call.is_settled = True
 
     def settle_pipeline(self, call: Call, tally: Tally, outcome: Outcome, function: Description) -> Answer:
