@@ -13,7 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "mutation"
 
-MUTATED = ("servelite.core.tariff.", "servelite.core.comparison.", "servelite.core.month.", "servelite.core.call.x_shares_")
+MUTATED = (
+    "servelite.core.tariff.",
+    "servelite.core.comparison.",
+    "servelite.core.month.",
+    "servelite.core.call.x_shares_",
+    "servelite.core.call.x_proportionate_",
+)
 """What the names of the mutants begin with."""
 
 

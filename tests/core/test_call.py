@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servelite.core.call import Receipt, call_id, shares
+from servelite.core.call import BatchReply, Outcome, Receipt, call_id, proportionate, shares
 
 MILLISECONDS = st.integers(0, 2**48 - 1)
 ENTROPY = st.integers(0, 2**80 - 1)
@@ -57,6 +57,36 @@ def test_the_shares_of_many_batches_add_up_to_their_times(batches):
 )
 def test_shares_of_some_numbers(total, count, parts):
     assert shares(total, count) == parts
+
+
+WEIGHTS = st.lists(st.integers(0, 2**40), min_size=1, max_size=64)
+
+
+@given(total=st.integers(0, 2**63), weights=WEIGHTS)
+def test_parts_like_weights_add_up_exactly_and_are_within_1_of_exact(total, weights):
+    parts = proportionate(total, weights)
+    assert (len(parts), sum(parts)) == (len(weights), total)
+    assert all(type(part) is int and part >= 0 for part in parts)
+    if any(weights):
+        assert all(abs(part - Fraction(total * weight, sum(weights))) < 1 for part, weight in zip(parts, weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "parts"),
+    [
+        pytest.param(10, [7], [10], id="one has all"),
+        pytest.param(10, [0], [10], id="one has all though it weighs nothing"),
+        pytest.param(9, [1, 2, 0], [3, 6, 0], id="like the weights"),
+        pytest.param(10, [1, 1, 1], [3, 3, 4], id="a rest goes where it falls"),
+        pytest.param(5, [0, 0], [3, 2], id="equally where nothing weighs"),
+    ],
+)
+def test_parts_of_some_numbers(total, weights, parts):
+    assert proportionate(total, weights) == parts
+
+
+def test_a_batch_took_what_its_calls_took_together():
+    assert BatchReply([Outcome(compute_us=3), Outcome(compute_us=4)], cpu_us=0, peak_kib=0).compute_us == 7
 
 
 @given(earlier=MILLISECONDS, later=MILLISECONDS, one=ENTROPY, other=ENTROPY)

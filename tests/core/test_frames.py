@@ -36,9 +36,10 @@ U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 REPLIES = st.builds(
     BatchReply,
     outcomes=st.lists(
-        st.builds(Outcome, body=st.binary(), error=st.none()) | st.builds(Outcome, body=st.just(b""), error=ERRORS), max_size=8
+        st.builds(Outcome, body=st.binary(), error=st.none(), compute_us=U64)
+        | st.builds(Outcome, body=st.just(b""), error=ERRORS, compute_us=U64),
+        max_size=8,
     ),
-    compute_us=U64,
     cpu_us=U64,
     peak_kib=U32,
 )
@@ -51,19 +52,19 @@ def payload_of(frame: bytes) -> bytes:
 
 def unpacked(*payloads: bytes, calls: int | None = None) -> BatchReply:
     """Read a reply to as many calls as it says, or to those that are named."""
-    return frames.unpack_reply(payloads, int.from_bytes(payloads[0][20:22]) if calls is None else calls)
+    return frames.unpack_reply(payloads, int.from_bytes(payloads[0][12:14]) if calls is None else calls)
 
 
 def plain(reply: BatchReply) -> tuple[object, ...]:
     """Return what a reply says, comparable: exceptions are equal only to themselves."""
-    said = [(one.body, one.error and (type(one.error), one.error.detail, one.error.errors)) for one in reply.outcomes]
+    said = [(one.body, one.error and (type(one.error), one.error.detail, one.error.errors), one.compute_us) for one in reply.outcomes]
     return said, reply.compute_us, reply.cpu_us, reply.peak_kib
 
 
 def raw_reply(*outcomes: tuple[bytes, bytes]) -> bytes:
     """Make a REPLY payload of (code, content) by hand."""
-    parts = [struct.pack("!QQIH", 1, 1, 1, len(outcomes))]
-    parts += [struct.pack("!IB", len(content), len(code)) + code + content for code, content in outcomes]
+    parts = [struct.pack("!QIH", 1, 1, len(outcomes))]
+    parts += [struct.pack("!IBQ", len(content), len(code), 1) + code + content for code, content in outcomes]
     return b"".join(parts)
 
 
@@ -226,26 +227,27 @@ def test_more_calls_than_a_frame_can_count_are_a_frame_error():
 
 
 def test_more_outcomes_than_a_frame_can_count_are_sent_in_parts():
-    sent = frames.pack_reply(BatchReply([Outcome(b"x")] * 65_536, 7, 5, 3))
+    sent = frames.pack_reply(BatchReply([Outcome(b"x", None, 7)] * 65_536, 5, 3))
     assert [frames.parse_head(frame[: HEAD.size])[1] for frame in sent] == [Kind.PART, Kind.REPLY]
     reply = unpacked(*map(payload_of, sent), calls=65_536)
-    assert (len(reply.outcomes), reply.compute_us) == (65_536, 7)
+    assert (len(reply.outcomes), reply.compute_us) == (65_536, 7 * 65_536)
 
 
 def test_a_reply_that_is_too_large_for_a_frame_is_sent_in_parts(monkeypatch):
     monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 100)
-    outcomes = [Outcome(bytes([number]) * 60) for number in range(5)]
-    sent = frames.pack_reply(BatchReply(outcomes, 7, 5, 3))
+    outcomes = [Outcome(bytes([number]) * 60, None, number) for number in range(5)]
+    sent = frames.pack_reply(BatchReply(outcomes, 5, 3))
     assert len(sent) == 5
     assert unpacked(*map(payload_of, sent), calls=5).outcomes == outcomes
 
 
 def test_an_output_that_fits_no_frame_fails_alone(monkeypatch):
     monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 300)
-    sent = frames.pack_reply(BatchReply([Outcome(b"a"), Outcome(b"b" * 400), Outcome(b"c")], 7, 5, 3))
+    sent = frames.pack_reply(BatchReply([Outcome(b"a"), Outcome(b"b" * 400, None, 7), Outcome(b"c")], 5, 3))
     first, huge, last = unpacked(*map(payload_of, sent), calls=3).outcomes
     assert (first, last) == (Outcome(b"a"), Outcome(b"c"))
     assert isinstance(huge.error, FunctionFailed)
+    assert huge.compute_us == 7
     assert "400 bytes" in huge.error.detail
 
 
@@ -256,10 +258,11 @@ def test_a_reply_with_more_or_fewer_outcomes_than_calls_is_a_frame_error(reply, 
             unpacked(*map(payload_of, frames.pack_reply(reply)), calls=calls)
 
 
-@pytest.mark.parametrize("field", ["compute_us", "cpu_us", "peak_kib"])
+@pytest.mark.parametrize("field", ["outcomes", "cpu_us", "peak_kib"])
 def test_a_number_that_does_not_fit_its_field_is_a_frame_error(field):
+    wrong = [Outcome(compute_us=2**64)] if field == "outcomes" else -1
     with pytest.raises(FrameError):
-        frames.pack_reply(BatchReply(**{"outcomes": [], "compute_us": 0, "cpu_us": 0, "peak_kib": 0, field: -1}))
+        frames.pack_reply(BatchReply(**{"outcomes": [], "cpu_us": 0, "peak_kib": 0, field: wrong}))
 
 
 class Forgetful(InvalidInput):
@@ -278,11 +281,11 @@ class Forgetful(InvalidInput):
     ],
 )
 def test_an_authors_careless_error_still_crosses(error):
-    (outcome,) = unpacked(payload_of(*frames.pack_reply(BatchReply([Outcome(error=error)], 1, 1, 1)))).outcomes
+    (outcome,) = unpacked(payload_of(*frames.pack_reply(BatchReply([Outcome(error=error)], 1, 1)))).outcomes
     assert isinstance(outcome.error, InvalidInput)
 
 
 def test_a_detail_with_a_lone_surrogate_crosses():
-    (outcome,) = unpacked(payload_of(*frames.pack_reply(BatchReply([Outcome(error=InvalidInput("\ud800"))], 1, 1, 1)))).outcomes
+    (outcome,) = unpacked(payload_of(*frames.pack_reply(BatchReply([Outcome(error=InvalidInput("\ud800"))], 1, 1)))).outcomes
     assert outcome.error is not None
     assert outcome.error.detail == "\ud800"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from servelite.core.accounts import Allowance
-from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.call import BatchReply, Call, Outcome, shares
 from servelite.core.errors import FunctionError, LedgerUnavailable, ServeliteError
 from servelite.core.function import JSON, Description, Limits
 from servelite.core.ports import Kept, Row, Usage
@@ -164,8 +164,9 @@ class FakeWorker:
                 error = self.workshop.kills[call.body]
                 self.is_alive = not isinstance(error, FunctionError)
                 raise error
-        outcomes = [Outcome(call.body.upper()) for call in calls]
-        return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(1 << 62)))
+        times_us = shares(self.workshop.compute_us + len(calls), len(calls))
+        outcomes = [Outcome(call.body.upper(), None, us) for call, us in zip(calls, times_us, strict=True)]
+        return BatchReply(outcomes, 500, max(2048, self.memory_kib(1 << 62)))
 
     def finish(self) -> None:
         """Let the run that is under way end, though the door is closed."""

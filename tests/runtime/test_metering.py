@@ -27,23 +27,28 @@ def meter(ledger):
     return a_meter(ledger, lambda: NOW_US)
 
 
-def settled(meter: Meter, outcomes: list[Outcome], compute_us: int = 1000, cpu_us: int = 500):
+def settled(meter: Meter, outcomes: list[Outcome], cpu_us: int = 500):
     calls = [Call(str(index), "f", body=b"in", account="ada") for index in range(len(outcomes))]
-    return meter.settle(calls, [Wait(0, 0)] * len(calls), BatchReply(outcomes, compute_us, cpu_us, 2048), F)
+    return meter.settle(calls, [Wait(0, 0)] * len(calls), BatchReply(outcomes, cpu_us, 2048), F)
 
 
-@given(count=st.integers(1, 64), compute_us=st.integers(0, 10**10), cpu_us=st.integers(0, 10**10))
-def test_the_shares_of_a_batch_add_up_to_its_time_exactly(count, compute_us, cpu_us):
+@given(times_us=st.lists(st.integers(0, 10**10), min_size=1, max_size=64), cpu_us=st.integers(0, 10**10))
+def test_each_call_of_a_batch_has_its_own_time_and_all_of_it_is_somebodys(times_us, cpu_us):
     ledger = MemoryLedger()
-    answers = settled(a_meter(ledger, lambda: NOW_US), [Outcome(b"x")] * count, compute_us, cpu_us)
+    answers = settled(a_meter(ledger, lambda: NOW_US), [Outcome(b"x", None, us) for us in times_us], cpu_us)
     for kept in ([answer.receipt for answer in answers], ledger.rows):
-        assert sum(one.compute_us for one in kept) == sum(one.billed_us for one in kept) == compute_us
+        assert [one.compute_us for one in kept] == [one.billed_us for one in kept] == times_us
         assert sum(one.cpu_us for one in kept) == cpu_us
+
+
+def test_cpu_time_is_shared_as_wall_time_is(meter, ledger):
+    settled(meter, [Outcome(b"x", None, us) for us in (10, 30, 0)], cpu_us=80)
+    assert [row.cpu_us for row in ledger.rows] == [20, 60, 0]
 
 
 def test_a_call_has_one_row_with_all_that_its_receipt_says(meter, ledger):
     call = Call("a1", "f", body=b"four", account="ada", key_id="k1", parent="p", stage="s")
-    (answer,) = meter.settle([call], [Wait(queue_us=7, init_us=3)], BatchReply([Outcome(b"three")], 100, 50, 2048), F)
+    (answer,) = meter.settle([call], [Wait(queue_us=7, init_us=3)], BatchReply([Outcome(b"three", None, 100)], 50, 2048), F)
     assert answer.body == b"three"
     assert answer.receipt == Receipt(compute_us=100, cpu_us=50, queue_us=7, init_us=3, batch=1, cold=True, billed_us=100)
     assert ledger.rows == [
@@ -78,7 +83,7 @@ def test_a_call_has_one_row_with_all_that_its_receipt_says(meter, ledger):
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_an_error_is_recorded_with_its_code_and_billed_by_who_is_at_fault(meter, ledger, kind):
-    answers = settled(meter, [Outcome(error=kind("No.")), Outcome(b"x")], compute_us=1001)
+    answers = settled(meter, [Outcome(b"", kind("No."), 501), Outcome(b"x", None, 500)])
     assert [type(answer.error) for answer in answers] == [kind, type(None)]
     failed, good = ledger.rows
     assert (failed.status, failed.code) == (kind.status, kind.code)
@@ -88,7 +93,7 @@ def test_an_error_is_recorded_with_its_code_and_billed_by_who_is_at_fault(meter,
 
 @pytest.mark.parametrize(("init_us", "cold"), [(0, False), (1, True)])
 def test_a_call_is_cold_if_it_waited_for_a_start(meter, ledger, init_us, cold):
-    (answer,) = meter.settle([Call("1", "f")], [Wait(5, init_us)], BatchReply([Outcome()], 1, 1, 1), F)
+    (answer,) = meter.settle([Call("1", "f")], [Wait(5, init_us)], BatchReply([Outcome(compute_us=1)], 1, 1), F)
     assert (answer.receipt.cold, ledger.rows[0].cold) == (cold, int(cold))
 
 
@@ -102,7 +107,7 @@ def test_a_ledger_that_refuses_lets_no_answer_leave(meter, ledger):
 def test_a_tariff_rounds_and_prices_each_call(ledger):
     tariff = Tariff(price_micro=1, per_s=1, call_price_micro=1, per_calls=1, round_up_us=1000)
     meter = a_meter(ledger, lambda: NOW_US, some_accounts(lambda: NOW_US, tariff))
-    answers = settled(meter, [Outcome(b"x"), Outcome(error=InvalidInput("No."))], compute_us=2600)
+    answers = settled(meter, [Outcome(b"x", None, 1300), Outcome(b"", InvalidInput("No."), 1300)])
     assert [(answer.receipt.compute_us, answer.receipt.billed_us) for answer in answers] == [(1300, 2000), (1300, 0)]
     assert [(row.billed_us, row.cost_pico) for row in ledger.rows] == [(2000, 1_002_000), (0, 0)]
 
@@ -110,14 +115,14 @@ def test_a_tariff_rounds_and_prices_each_call(ledger):
 def test_a_tariff_that_weighs_memory_weighs_at_least_what_it_says(ledger):
     tariff = Tariff(price_micro=1, per_s=1, weighs_memory=True, least_mib=1024)
     accounts = some_accounts(lambda: NOW_US, tariff, ada=Allowance(credit_micro=0))
-    (answer,) = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x")], compute_us=3000)
+    (answer,) = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x", None, 3000)])
     assert [(row.billed_us, row.mib_us, row.cost_pico) for row in ledger.rows] == [(3000, 3_072_000, 3000)]
     assert answer.receipt.free_left_us == 5_000_000_000 - 3000
 
 
 def test_an_account_with_a_quota_is_told_what_it_has_left(ledger):
     accounts = some_accounts(lambda: NOW_US, ada=Allowance(credit_micro=0))
-    answers = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x"), Outcome(b"y")], compute_us=1000)
+    answers = settled(a_meter(ledger, lambda: NOW_US, accounts), [Outcome(b"x", None, 500), Outcome(b"y", None, 500)])
     assert [answer.receipt.free_left_us for answer in answers] == [4_999_999_500, 4_999_999_000]
 
 

@@ -1,6 +1,8 @@
 """A call, the answer it gets, and the receipt that says what the answer took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from servelite.core.errors import ServeliteError
@@ -36,25 +38,29 @@ class Call:
 
 
 class Outcome(NamedTuple):
-    """How one call of a batch ended in its worker: the output's bytes, or an error."""
+    """How one call of a batch ended in its worker: the output's bytes, or an error; and which part of the batch's time was its own, µs."""
 
     body: bytes = b""
     error: ServeliteError | None = None
+    compute_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReply:
     """What a worker says of one batch: an outcome per call, and what the whole batch took.
 
-    compute_us  wall time of decode + handler + encode, µs
-    cpu_us      CPU time of the process over the same span, all threads, µs
-    peak_kib    the worker's largest resident memory so far, KiB
+    cpu_us    CPU time of the process, all threads, µs
+    peak_kib  the worker's largest resident memory so far, KiB
     """
 
     outcomes: list[Outcome]
-    compute_us: int
     cpu_us: int
     peak_kib: int
+
+    @property
+    def compute_us(self) -> int:
+        """Wall time of decode + handler + encode, µs: its calls' times, added up, so that the two can't differ."""
+        return sum([outcome.compute_us for outcome in self.outcomes])
 
 
 @dataclass(slots=True)
@@ -63,8 +69,8 @@ class Receipt:
 
     queue_us    from its arrival until a worker took it, less init_us
     init_us     the part of the wait in which a worker was being started for it
-    compute_us  its share of the batch's wall time
-    cpu_us      its share of the batch's CPU time
+    compute_us  its part of the batch's wall time
+    cpu_us      as large a part of the batch's CPU time
     billed_us   compute_us as the tariff rounds it, or 0 where the call is not billed
     batch       calls in its batch
     cold        whether it waited for a worker to start
@@ -112,3 +118,12 @@ def shares(total: int, count: int) -> list[int]:
     """Split a whole number into `count` shares that differ by at most 1 and add up to it exactly."""
     least, more = divmod(total, count)
     return [least + 1] * more + [least] * (count - more)
+
+
+def proportionate(total: int, weights: Sequence[int]) -> list[int]:
+    """Split a whole number into parts like the weights, each within 1 of exact, that add up to it exactly; equally where all weigh 0."""
+    weight = sum(weights)
+    if not weight or len(weights) == 1:
+        return shares(total, len(weights))
+    edges = [total * upto // weight for upto in accumulate(weights, initial=0)]
+    return [end - start for start, end in pairwise(edges)]

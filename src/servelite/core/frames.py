@@ -7,8 +7,8 @@ that is too large for one frame is sent in PARTs, shaped like it, with the REPLY
     READY   JSON of a `Description`
     BROKEN  UTF-8 text: why the function can't be served
     BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 deadline_s:f64 + those bytes
-    REPLY   compute_us:u64 cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
-            body:u32 code:u8 + those bytes; a code means an error, with {"detail", "errors"} as its body
+    REPLY   cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
+            body:u32 code:u8 compute_us:u64 + those bytes; a code means an error, with {"detail", "errors"} as its body
 
 Everything that does not fit is a `FrameError`, never a wait for bytes that will not come.
 """
@@ -31,8 +31,8 @@ MOST_OUTCOMES = 0xFFFF
 HEAD = Struct("!IB")
 _COUNT = Struct("!H")
 _CALL = Struct("!IBBBd")
-_REPLY = Struct("!QQIH")
-_OUTCOME = Struct("!IB")
+_REPLY = Struct("!QIH")
+_OUTCOME = Struct("!IBQ")
 
 
 class Kind(IntEnum):
@@ -123,9 +123,8 @@ def pack_reply(reply: BatchReply) -> list[bytes]:
 
     An outcome that fits no frame by itself becomes an error.
     """
-    head = _packed(_REPLY, reply.compute_us, reply.cpu_us, reply.peak_kib, 0)
     groups: list[list[bytes]] = [[]]
-    room = most = MAX_FRAME_BYTES - 1 - len(head)
+    room = most = MAX_FRAME_BYTES - 1 - _REPLY.size
     for outcome in reply.outcomes:
         packed = _outcome(outcome, most)
         if len(packed) > room or len(groups[-1]) == MOST_OUTCOMES:
@@ -134,8 +133,8 @@ def pack_reply(reply: BatchReply) -> list[bytes]:
         groups[-1].append(packed)
         room -= len(packed)
     kinds = [Kind.PART] * (len(groups) - 1) + [Kind.REPLY]
-    times = reply.compute_us, reply.cpu_us, reply.peak_kib
-    return [frame(kind, _packed(_REPLY, *times, len(group)), *group) for kind, group in zip(kinds, groups, strict=True)]
+    used = reply.cpu_us, reply.peak_kib
+    return [frame(kind, _packed(_REPLY, *used, len(group)), *group) for kind, group in zip(kinds, groups, strict=True)]
 
 
 def unpack_reply(payloads: Sequence[bytes], calls: int) -> BatchReply:
@@ -143,16 +142,16 @@ def unpack_reply(payloads: Sequence[bytes], calls: int) -> BatchReply:
     outcomes: list[Outcome] = []
     for payload in payloads:
         fields = _Fields(payload)
-        compute_us, cpu_us, peak_kib, count = fields.take(_REPLY)
+        cpu_us, peak_kib, count = fields.take(_REPLY)
         for _ in range(count):
-            body, code = fields.take(_OUTCOME)
+            body, code, compute_us = fields.take(_OUTCOME)
             name = fields.text(code)
             content = fields.slice(body)
-            outcomes.append(_failed(name, content) if name else Outcome(content))
+            outcomes.append(Outcome(b"", _failed(name, content), compute_us) if name else Outcome(content, None, compute_us))
         fields.end()
     if len(outcomes) != calls:
         raise FrameError(f"A batch of {calls} calls was answered with {len(outcomes)} outcomes.")
-    return BatchReply(outcomes, compute_us, cpu_us, peak_kib)
+    return BatchReply(outcomes, cpu_us, peak_kib)
 
 
 def _outcome(outcome: Outcome, most: int) -> bytes:
@@ -160,7 +159,7 @@ def _outcome(outcome: Outcome, most: int) -> bytes:
     if error is None and size > most - _OUTCOME.size:
         error = FunctionFailed(f"The output has {size:,} bytes; at most {most:,} are possible.")
     code, body = (wire_code(error).encode(), _told(error)) if error else (b"", outcome.body)
-    return _packed(_OUTCOME, len(body), len(code)) + code + body
+    return _packed(_OUTCOME, len(body), len(code), outcome.compute_us) + code + body
 
 
 def _packed(shape: Struct, *values: int) -> bytes:
@@ -176,10 +175,10 @@ def _told(error: ServeliteError) -> bytes:
     return json.dumps({"detail": error.detail, "errors": fields}).encode()
 
 
-def _failed(code: str, content: bytes) -> Outcome:
+def _failed(code: str, content: bytes) -> ServeliteError:
     try:
         said = json.loads(content)
-        return Outcome(error=from_wire(code, said["detail"], said["errors"]))
+        return from_wire(code, said["detail"], said["errors"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FrameError(f"An error of the code '{code}' can't be read: {content[:80]!r}.") from error
 

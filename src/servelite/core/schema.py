@@ -22,6 +22,9 @@ from servelite.core.function import BINARY, JSON, TEXT
 MAX_FIELD_ERRORS = 20
 """Field errors in one answer: enough to mend a form, bounded for a list of a million wrong items."""
 
+MAX_TOLD_CHARS = 200
+"""Most of a field's path, or of a message, that an answer repeats: both may hold what the caller sent, megabytes of it."""
+
 _FOLDED = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789+", b"abcdefghijklmnopqrstuvwxyz0000000000")
 _LONG_NUMBER = b"0" * 300
 
@@ -97,7 +100,7 @@ class Codec:
     def _refuse_non_finite_output(self, value: Any) -> None:
         path = _non_finite(self._output.dump_python(value))
         if path is not None:
-            raise FunctionFailed(f"The output holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
+            raise FunctionFailed(f"The output holds NaN or Infinity at {_cut(path) or 'its root'}, which JSON has no words for.")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -123,23 +126,28 @@ def _refuse(body: bytes, error: ValidationError) -> NoReturn:
     if found[0]["type"] == "json_invalid":
         raise MalformedJson(f"The body is not strict JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}.") from error
     _refuse_constants(body)
-    said: list[FieldError] = [{"field": _path(one["loc"]), "message": one["msg"], "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]]
+    said: list[FieldError] = [
+        {"field": _path(one["loc"]), "message": _cut(one["msg"]), "rule": one["type"]} for one in found[:MAX_FIELD_ERRORS]
+    ]
     raise InvalidInput("; ".join(map(_sentence, found[:3])) + ".", said) from error
 
 
 def _sentence(one: ErrorDetails) -> str:
     shown = f" (it is {_shown(one['input'])})" if one["type"] != "missing" else ""
-    return f"{_path(one['loc']) or 'input'}: {one['msg']}{shown}"
+    return f"{_path(one['loc']) or 'input'}: {_cut(one['msg'])}{shown}"
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return _cut(repr(value), 58)
+
+
+def _cut(text: str, most: int = MAX_TOLD_CHARS) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """Write a location as people do: `lines[2].text`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).removeprefix(".")
+    """Write a location as people do: `lines[2].text`, cut where it is long."""
+    return _cut("".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).removeprefix("."))
 
 
 def _could_overflow(body: bytes) -> bool:
@@ -150,7 +158,8 @@ def _could_overflow(body: bytes) -> bool:
 
 def _refuse_non_finite(body: bytes, value: Any) -> None:
     _refuse_constants(body)
-    if (path := _non_finite(value)) is not None:
+    if (found := _non_finite(value)) is not None:
+        path = _cut(found)
         rule: FieldError = {"field": path, "message": "Input should be a finite number", "rule": "finite_number"}
         raise InvalidInput(f"{path or 'input'}: Input should be a finite number.", [rule])
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.call import BatchReply, Call, Outcome, shares
 from servelite.core.errors import Cancelled, FunctionError, ServeliteError, WorkerKilled
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.lane import Lane
@@ -149,9 +149,9 @@ class Dispatcher:
         logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra=about)
         is_known = len(batch) == 1 and (batch[0].ends or not isinstance(error, WorkerKilled))
         if is_known or isinstance(error, Cancelled):
-            outcomes = [Outcome(error=error)] * len(batch)
-            spent = BatchReply(outcomes, self.now_us() - lane.taken_us, cpu_us=0, peak_kib=lane.memory_kib)
-            self._answer(lane, batch, calls, spent)
+            taken_us = shares(self.now_us() - lane.taken_us, len(batch))  # of one call, but where all clients of a batch left
+            outcomes = [Outcome(error=error, compute_us=us) for us in taken_us]
+            self._answer(lane, batch, calls, BatchReply(outcomes, cpu_us=0, peak_kib=lane.memory_kib))
             return
         for waiting in batch:
             waiting.ends += 1

@@ -1,9 +1,9 @@
-"""From a batch's reply to receipts and ledger rows: each call's exact share, recorded before it is answered."""
+"""From a batch's reply to receipts and ledger rows: what each call took, recorded before it is answered."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, shares
+from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, proportionate
 from servelite.core.errors import wire_code
 from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row
@@ -33,9 +33,10 @@ class Meter:
             LedgerUnavailable: the rows could not be kept; nothing may be answered.
         """
         count, at_us = len(calls), self._now_us()
-        shared = zip(calls, waits, reply.outcomes, shares(reply.compute_us, count), shares(reply.cpu_us, count), strict=True)
+        cpu = proportionate(reply.cpu_us, [outcome.compute_us for outcome in reply.outcomes])
         answers, rows, kept = [], [], []
-        for call, wait, outcome, compute_us, cpu_us in shared:
+        for call, wait, outcome, cpu_us in zip(calls, waits, reply.outcomes, cpu, strict=True):
+            compute_us = outcome.compute_us
             is_billed = outcome.error is None or outcome.error.billed
             billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
             receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)

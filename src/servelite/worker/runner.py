@@ -4,74 +4,94 @@ The same code runs in a worker process, in `servelite call`, in notebooks, tests
 
 A call that can't be decoded fails alone and its batch-mates go on. Where the handler raises on a
 batch, the batch is halved and run again until the poisoned call is alone with its error.
+
+Decoding and encoding are each call's own time. A run that answered is shared equally by its calls; one that
+raised is shared by those of its calls that raised alone, for the others had no part in it (by all, if none did).
 """
 
 import logging
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import Cancelled, DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
 from servelite.worker.loader import Function, where
+from servelite.worker.stopwatch import Stopwatch
 
 logger = logging.getLogger("servelite.function")
 
 
 class Runner:
-    """Runs batches of one function's calls."""
+    """Runs batches of one function's calls; `clock_ns` is what their time is taken with."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._function = function
+        self._clock_ns = clock_ns
         self._logger = logger.getChild(function.name)
 
     def run(self, calls: Sequence[Call]) -> BatchReply:
         """Answer every call of a batch, in order; never raises for what a call or the handler does."""
-        wall_ns, cpu_ns = time.perf_counter_ns(), time.process_time_ns()
-        outcomes = self._outcomes(calls)
-        compute_us = (time.perf_counter_ns() - wall_ns) // 1000
+        cpu_ns, watch = time.process_time_ns(), Stopwatch(len(calls), self._clock_ns)
+        values = self._decode(calls, watch)
+        places = [place for place, value in enumerate(values) if not isinstance(value, ServeliteError)]
+        if self._function.signature.batched:
+            self._answer(calls, values, watch, places)
+        else:
+            self._answer_each(calls, values, watch, places)
+        bodies, errors = self._encode(calls, values, watch)
+        values.clear()  # the tracebacks of its errors lead back to it: a circle that would keep the batch in memory
         cpu_us = (time.process_time_ns() - cpu_ns) // 1000
-        return BatchReply(outcomes, compute_us, cpu_us, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        outcomes = map(Outcome, bodies, errors, watch.times_us())
+        return BatchReply(list(outcomes), cpu_us, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
-    def _outcomes(self, calls: Sequence[Call]) -> list[Outcome]:
-        decoded = [self._decode(call) for call in calls]
-        good = [(call, value) for call, value in zip(calls, decoded, strict=True) if not isinstance(value, ServeliteError)]
-        outputs = iter(self._answer(good))
-        values = [value if isinstance(value, ServeliteError) else next(outputs) for value in decoded]
-        return [self._encode(call, value) for call, value in zip(calls, values, strict=True)]
+    def _decode(self, calls: Sequence[Call], watch: Stopwatch) -> list[Any]:
+        values: list[Any] = []
+        for place, call in enumerate(calls):
+            try:
+                values.append(self._function.codec.decode(call.body, call.media_type))
+            except ServeliteError as error:
+                values.append(error)
+            watch.charge(place)
+        return values
 
-    def _decode(self, call: Call) -> Any:
-        try:
-            return self._function.codec.decode(call.body, call.media_type)
-        except ServeliteError as error:
-            return error
-
-    def _answer(self, batch: list[tuple[Call, Any]]) -> list[Any]:
-        """Return an output or an exception for each call."""
-        if not self._function.signature.batched:
-            return [self._single(call, value) for call, value in batch]
-        if not batch:
+    def _answer(self, calls: Sequence[Call], values: list[Any], watch: Stopwatch, places: list[int]) -> list[int]:
+        """Put an output or an exception in each place, where its input is; return the places of those that raised."""
+        if not places:
             return []
+        raised: list[int] = []
         try:
-            return self._handle(batch)
+            outputs = self._handle(calls, values, places)
         except (Exception, SystemExit) as error:  # noqa: BLE001  user code may raise anything; it fails its call, not the worker
-            if len(batch) == 1:
-                return [error]
-        half = len(batch) // 2
-        return self._answer(batch[:half]) + self._answer(batch[half:])
+            raised = places
+            if len(places) == 1:
+                values[places[0]] = error
+        run_ns = watch.lap()
+        if not raised:
+            for place, output in zip(places, outputs, strict=True):
+                values[place] = output
+        elif half := len(places) // 2:
+            raised = [one for part in (places[:half], places[half:]) for one in self._answer(calls, values, watch, part)]
+        watch.share(run_ns, raised or places)
+        return raised
 
-    def _handle(self, batch: list[tuple[Call, Any]]) -> list[Any]:
+    def _handle(self, calls: Sequence[Call], values: list[Any], places: list[int]) -> list[Any]:
         function = self._function
-        arguments: list[Any] = [[value for _, value in batch]]
+        arguments: list[Any] = [[values[place] for place in places]]
         if function.signature.wants_context:
-            arguments.append([self._context(call) for call, _ in batch])
+            arguments.append([self._context(calls[place]) for place in places])
         outputs = function.handler(*arguments)
-        if not isinstance(outputs, list) or len(outputs) != len(batch):
+        if not isinstance(outputs, list) or len(outputs) != len(places):
             got = f"{len(outputs)} outputs" if isinstance(outputs, list) else type(outputs).__name__
-            raise FunctionFailed(f"The handler got {len(batch)} inputs and returned {got}; it must return a list, one output each.")
+            raise FunctionFailed(f"The handler got {len(places)} inputs and returned {got}; it must return a list, one output each.")
         return outputs
+
+    def _answer_each(self, calls: Sequence[Call], values: list[Any], watch: Stopwatch, places: list[int]) -> None:
+        for place in places:
+            values[place] = self._single(calls[place], values[place])
+            watch.charge(place)
 
     def _single(self, call: Call, value: Any) -> Any:
         try:
@@ -84,13 +104,22 @@ class Runner:
     def _context(self, call: Call) -> Context:
         return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger)
 
-    def _encode(self, call: Call, value: Any) -> Outcome:
+    def _encode(self, calls: Sequence[Call], values: list[Any], watch: Stopwatch) -> tuple[list[bytes], list[ServeliteError | None]]:
+        bodies, errors = [], []
+        for place, call in enumerate(calls):
+            body, error = self._end(call, values[place])
+            bodies.append(body)
+            errors.append(error)
+            watch.charge(place)
+        return bodies, errors
+
+    def _end(self, call: Call, value: Any) -> tuple[bytes, ServeliteError | None]:
         if isinstance(value, BaseException):
-            return Outcome(error=self._told(call, value))
+            return b"", self._told(call, value)
         try:
-            return Outcome(self._function.codec.encode(value))
+            return self._function.codec.encode(value), None
         except FunctionFailed as error:
-            return Outcome(error=self._told(call, error))
+            return b"", self._told(call, error)
 
     def _told(self, call: Call, error: BaseException) -> ServeliteError:
         """Log what went wrong inside; tell the caller only what is meant for them."""
