@@ -104,8 +104,8 @@ class Runner:
 
     def _part(self, call: Call) -> Part:
         part = self._function.parts.get(call.part)
-        if part is None:
-            raise FunctionFailed(f"{self._function.name} has no '{call.part}' any more: its file was saved anew meanwhile.")
+        if part is None:  # a pipeline's call began before the file was saved anew
+            raise FunctionFailed(f"{self._function.name} has no {call.part} any more: it was saved anew while this call ran.")
         return part
 
     def _context(self, call: Call) -> Context:
