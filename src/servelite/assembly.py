@@ -16,6 +16,7 @@ from servelite.core.errors import DefinitionError
 from servelite.core.ports import AccountBook, Ledger, Usage, Worker
 from servelite.core.settings import Settings, read_settings
 from servelite.runtime.accounts import Accounts
+from servelite.runtime.beside import Beside
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter
 from servelite.runtime.folders import find_beside, find_function, find_functions
@@ -40,23 +41,22 @@ def gateway_engine(
     settings: Settings | None = None,
     max_body_bytes: int = 6 * MIB,
     memory_bytes: int | None = None,
+    *,
+    with_those_beside: bool = False,
 ) -> Engine:
     """Wire an engine whose functions run in worker processes, which may use `memory_bytes` together.
+
+    What their handlers call is served too where it stands beside them, if `with_those_beside`.
 
     Raises:
         DefinitionError: a path holds no function, or the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
-    from servelite.runtime.worker_process import WorkerProcess
-
-    def new_worker(name: str, folder: Path, threads: int) -> Worker:
-        def command(socket_fd: int) -> list[str]:
-            return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
-
-        return WorkerProcess(command, worker_environment(os.environ, threads), name)
-
     machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
-    return _engine(find_functions(paths), new_worker, ledger, settings or read_settings_file(), machine, max_body_bytes)
+    engine = _engine(find_functions(paths), _new_process, ledger, settings or read_settings_file(), machine)
+    engine.max_body_bytes = max_body_bytes
+    engine.children.add = engine.add if with_those_beside else None
+    return engine
 
 
 def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings | None = None) -> Engine:
@@ -68,11 +68,15 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     """
     from servelite.worker.inline import InlineWorker
 
-    found = find_function(folder)
-    check_here(found)
+    found = find_functions([find_function(folder)])
+    check_here(*found.values())
+    known = settings or read_settings_file()
+    beside = Beside(lambda: _engine_beside(found, ledger, known))
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    parts = ledger, settings or read_settings_file(), machine, sys.maxsize
-    return _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False)
+    parts = ledger, known, machine
+    engine = _engine(found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), *parts, with_keeper=False)
+    engine.max_body_bytes = sys.maxsize
+    return engine
 
 
 def read_usage(ledger: str, by: str, since_us: int, until_us: int, account: str | None = None) -> list[Usage]:
@@ -140,15 +144,32 @@ def default_memory_bytes() -> int:
     return total * 4 // 5
 
 
+def _new_process(name: str, folder: Path, threads: int) -> Worker:
+    from servelite.runtime.worker_process import WorkerProcess
+
+    def command(socket_fd: int) -> list[str]:
+        return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
+
+    return WorkerProcess(command, worker_environment(os.environ, threads), name)
+
+
+def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings) -> Engine:
+    """Wire an engine of what stands beside some folders, none of it before it is called."""
+    machine = Machine(Cores(cores()), Memory(default_memory_bytes() // 1024))
+    engine = _engine(folders, _new_process, ledger, settings, machine, with_keeper=False, is_empty=True)
+    engine.children.add = engine.add
+    return engine
+
+
 def _engine(
     folders: Mapping[str, Path],
     new_worker: Callable[[str, Path, int], Worker],
     ledger: str,
     settings: Settings,
     machine: Machine,
-    max_body_bytes: int,
     *,
     with_keeper: bool = True,
+    is_empty: bool = False,
 ) -> Engine:
     def now_us() -> int:
         return time.time_ns() // 1000
@@ -176,9 +197,8 @@ def _engine(
         return new_pool(name)
 
     random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
-    pools = {name: new_pool(name) for name in folders}
-    limits = {"max_body_bytes": max_body_bytes}
-    return Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage, **limits)
+    pools = {} if is_empty else {name: new_pool(name) for name in folders}
+    return Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
 
 
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.runtime.bench import Bench
 from tests.runtime.fakes import a_machine
+from tests.runtime.town import Town
 
 
 @pytest.fixture
@@ -24,6 +25,21 @@ async def bench():
         made.append(Bench(name, machine, clock, **{"max_batch": 8, **limits}))
         made[-1].workshop.start_us, made[-1].workshop.memory_kib = start_us, memory_kib
         await made[-1].pool.start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
+
+
+@pytest.fixture
+async def town():
+    """Return a maker of towns: town(f={limits}, …); they end with the test."""
+    made: list[Town] = []
+
+    async def make(functions: dict[str, dict[str, float]], **known) -> Town:
+        made.append(Town(functions, **known))
+        await made[-1].engine.start()
         return made[-1]
 
     yield make

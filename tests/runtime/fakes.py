@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from servelite.core.accounts import Allowance
-from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.call import BatchReply, Call, Outcome, Question, Told
 from servelite.core.errors import FunctionError, LedgerUnavailable, ServeliteError
 from servelite.core.function import JSON, Description, Limits
 from servelite.core.ports import Kept, Row, Usage
@@ -129,6 +129,7 @@ class FakeWorker:
 
     own_kib  its memory, where it is not the workshop's; `shared_kib` of it does not count where it is measured exactly
     bodies   what it was given, run by run
+    told     answers to what it asked
     """
 
     workshop: Workshop
@@ -141,6 +142,8 @@ class FakeWorker:
     is_alive: bool = True
     pid: int = 7
     on_end: Callable[[], None] = lambda: None
+    on_ask: Callable[[Question], None] = lambda _: None
+    told: list[Told] = field(default_factory=list)
     _verdict: ServeliteError | None = None
     _killed: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -166,6 +169,9 @@ class FakeWorker:
                 raise error
         outcomes = [Outcome(call.body.upper()) for call in calls]
         return BatchReply(outcomes, self.workshop.compute_us + len(calls), 500, max(2048, self.memory_kib(1 << 62)))
+
+    def tell(self, told: Told) -> None:
+        self.told.append(told)
 
     def finish(self) -> None:
         """Let the run that is under way end, though the door is closed."""

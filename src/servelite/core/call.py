@@ -33,9 +33,12 @@ class Call:
     held_bytes  what of its body counts for the memory that bodies may take together
     held_units  what of its account's quota is held back for it while it runs, in the tariff's units
     repeat_key  the client's Idempotency-Key, "" for none
-    parent      the call of which it is a stage, "" for none; and `stage` which one
+    parent      the call of which it is a stage, or whose handler makes it, "" for none
+    stage       which stage it is, "" for none
     tally       where what it takes is added up, if it is a stage
     part        the piece of a pipeline's glue that it runs, "" for a function's handler
+    above       the call that waits for it: its parent, None for a client's
+    depth       how many handlers wait for it, one in the other: 0 for a client's call
     """
 
     id: str
@@ -53,6 +56,8 @@ class Call:
     stage: str = ""
     part: str = ""
     tally: Tally | None = None
+    above: "Call | None" = None
+    depth: int = 0
 
 
 class Outcome(NamedTuple):
@@ -62,11 +67,29 @@ class Outcome(NamedTuple):
     error: ServeliteError | None = None
 
 
+class Question(NamedTuple):
+    """What a handler asks of another function, for one of the calls that it answers; `number` tells it from others of its worker."""
+
+    number: int
+    parent: str
+    function: str
+    media_type: str
+    body: bytes
+
+
+class Told(NamedTuple):
+    """What a handler is told when it has asked; the media type is the output's."""
+
+    number: int
+    outcome: Outcome
+    media_type: str
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReply:
     """What a worker says of one batch: an outcome per call, and what the whole batch took.
 
-    compute_us  wall time of decode + handler + encode, µs
+    compute_us  wall time of decode + handler + encode, less what the handler only waited for calls of its own, µs
     cpu_us      CPU time of the process over the same span, all threads, µs
     peak_kib    the worker's largest resident memory so far, KiB
     """

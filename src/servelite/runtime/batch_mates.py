@@ -24,14 +24,14 @@ PAIRED = 12
 
 
 async def answer_together(engine: Engine, bodies: Sequence[bytes]) -> list[Answer]:
-    """Have the engine's only function answer bodies, at most `max_batch`, in one batch: all of them wait when a worker looks."""
-    (name,) = engine.pools
+    """Have the engine's first function answer bodies, at most `max_batch`, in one batch: all of them wait when a worker looks."""
+    name = next(iter(engine.pools))
     return await asyncio.gather(*(engine.call(Call(engine.new_id(), name, "", body)) for body in bodies))
 
 
 async def find_dependences(engine: Engine, inputs: Sequence[bytes], tolerance: float = TOLERANCE) -> list[str]:
     """Say of each input that is answered otherwise in company than alone: beside whom, and by how much. None where max_batch is 1."""
-    (name,) = engine.pools
+    name = next(iter(engine.pools))
     function = engine.describe(name)
     if function.limits.max_batch == 1:
         return []

@@ -17,17 +17,16 @@ from servelite.core.errors import (
     UnsupportedMediaType,
 )
 from servelite.core.function import Description
+from servelite.runtime.children import Children
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
 from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import not_run
 from servelite.runtime.starting import Starting
+from servelite.runtime.watch import Watch
 
 MIB = 1024 * 1024
-
-LOOK_EVERY_S = 0.1
-"""How often workers are looked at: a process that fills memory at 4 GB/s is over its limit by 400 MB when it is found."""
 
 BODIES_BYTES = 64 * MIB
 """What large bodies of calls that are read, wait or run may take together: ten of the default limit."""
@@ -55,14 +54,16 @@ class Engine:
         find_stage: Callable[[str, str], Pool | None] = lambda _name, _pipeline: None,
     ) -> None:
         """Answer calls to the functions of some pools; `find_stage` finds one that a pipeline names, by name and pipeline."""
-        self.pools = dict(pools)
+        self.pools: dict[str, Pool] = {}
+        self.children = Children(self.pools, self.new_id, self.call)
+        self._take_in(pools)
         self.pipelines = Pipelines(self.pools, meter, self.new_id)
         self._find_stage = find_stage
         self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
         self._ledger = meter.ledger
         self._memory = memory
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Watch(self._look)
         self._now_s = now_s
         self._random_bits = random_bits
         self._running = 0
@@ -83,11 +84,9 @@ class Engine:
             ServeliteError: a worker can't be started; not if lenient.
         """
         await self.accounts.start()
-        self._begin_to_watch()
+        self._watch.begin()
         patience_s = OTHERS_START_S if is_lenient else None
-        failed = list(filter(None, await self._starting.start(list(self.pools.values()), patience_s)))
-        while added := self._add_stages():
-            failed += filter(None, await self._starting.start(added, patience_s))
+        failed = await self._start(list(self.pools.values()), patience_s)
         failed += self._misfits()
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
         if is_lost and is_lenient:
@@ -97,6 +96,26 @@ class Engine:
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
 
+    async def add(self, name: str, beside: str) -> None:
+        """Serve one more function, if there is one of this name beside another one; ServeliteError where it can't be started."""
+        if pool := self._find_stage(name, beside):
+            self._take_in({name: pool})
+            for error in await self._start([pool], None):
+                raise error
+
+    async def _start(self, pools: list[Pool], patience_s: float | None) -> list[ServeliteError]:
+        """Start pools, and the stages that they name; return what went wrong."""
+        failed: list[ServeliteError] = []
+        while pools:
+            failed += filter(None, await self._starting.start(pools, patience_s))
+            pools = self._add_stages()
+        return failed
+
+    def _take_in(self, pools: Mapping[str, Pool]) -> None:
+        self.pools.update(pools)
+        for pool in pools.values():
+            pool.make_call = self.children.call
+
     def _add_stages(self) -> list[Pool]:
         """Take in the functions that pipelines name and that stand beside them; return what is new."""
         added = {}
@@ -104,7 +123,7 @@ class Engine:
             for name in self.pipelines.stages(pipeline):
                 if name not in self.pools and name not in added and (pool := self._find_stage(name, pipeline)):
                     added[name] = pool
-        self.pools.update(added)
+        self._take_in(added)
         return list(added.values())
 
     def _misfits(self) -> list[ServeliteError]:
@@ -131,7 +150,7 @@ class Engine:
             ServiceError: the call could not be run or recorded.
         """
         pool = self._find(call.function)
-        if self._is_draining:
+        if self._is_draining and call.above is None:  # what runs is let end, with the calls that it makes
             raise not_run(call.function)
         is_pipeline = self.pipelines.is_pipeline(call.function)
         description = self.describe(call.function) if is_pipeline else pool.description
@@ -164,6 +183,8 @@ class Engine:
     async def _read(self, call: Call, read_body: ReadBody | None) -> None:
         if read_body is not None:
             call.body = await read_body()
+        elif call.above is not None:  # it came from a handler
+            self.hold(call, len(call.body))
         if len(call.body) > self.max_body_bytes:
             raise too_large(self.max_body_bytes)
 
@@ -233,30 +254,19 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        for task in (self._watch, *self._starting.late):
-            if task is not None:
-                task.cancel()
+        self._watch.stop()
+        for task in self._starting.late:
+            task.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
         finally:
             await self.accounts.stop()
             self._ledger.close()
 
-    def _begin_to_watch(self, ended: asyncio.Task[None] | None = None) -> None:
-        """Look around from now on; a fault there is told, and does not end it."""
-        if ended is not None:
-            if ended.cancelled():
-                return
-            logger.critical("the watch over the workers failed and begins anew, by a fault of servelite", exc_info=ended.exception())
-        self._watch = asyncio.create_task(self._look_around())
-        self._watch.add_done_callback(self._begin_to_watch)
-
-    async def _look_around(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            for pool in self.pools.values():
-                pool.look()
-            self._memory.look()
+    def _look(self) -> None:
+        for pool in self.pools.values():
+            pool.look()
+        self._memory.look()
 
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)

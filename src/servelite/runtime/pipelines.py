@@ -91,7 +91,7 @@ class Pipelines:
         body, media = as_media(given, contract.takes)
         stage = f"{call.function}/{path.to(node)}"
         asked = Call(self._new_id(), name, media, body, call.account, patience_s=flow.left_s(), key_id=call.key_id, part=part)
-        asked.parent, asked.stage, asked.tally = call.id, stage, flow.tally
+        asked.parent, asked.stage, asked.tally, asked.above, asked.depth = call.id, stage, flow.tally, call, call.depth
         is_pipeline = not part and pool.description.pipeline is not None
         answer = await (self.answer(asked) if is_pipeline else pool.answer(asked))
         if answer.error is not None:

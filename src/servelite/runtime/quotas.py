@@ -55,6 +55,8 @@ class Quotas:
     def admit(self, call: Call, limits: Limits) -> None:
         """Let a call in, and hold its time limit back.
 
+        What a handler calls is no call of its account's client: it counts for no rate, and may use what those hold back that wait for it.
+
         Raises:
             QuotaExhausted: what the account may use this month is used up, or held back by its running calls.
             RateLimited: the account makes more calls than it may, in a second or at once.
@@ -64,16 +66,16 @@ class Quotas:
             return
         now_us = self._in_month()
         allowance = account.allowance
-        if allowance.concurrent_calls is not None and account.running >= allowance.concurrent_calls:
+        if allowance.concurrent_calls is not None and account.running >= allowance.concurrent_calls and not call.depth:
             raise _too_many_at_once(account)
-        if allowance.credit_micro is not None and self._is_exhausted(account, account.held_units, account.running):
+        if allowance.credit_micro is not None and self._is_exhausted(account, account.held_units - _held_above(call), account.running):
             raise self._exhausted(account)
-        if allowance.calls_per_s is not None:
+        if allowance.calls_per_s is not None and not call.depth:
             _pace(account, allowance.calls_per_s, now_us)
         timeout_us = int(limits.timeout_s * MICRO)
         call.held_units = self.tariff.units(timeout_us, timeout_us * limits.memory_mib)
         account.held_units += call.held_units
-        account.running += 1
+        account.running += not call.depth
 
     def settle(self, call: Call, billed_us: int, mib_us: int) -> int | None:
         """Count what a call really used, see `Row`; return the free time that its account has left, None where it has no quota."""
@@ -96,7 +98,7 @@ class Quotas:
         """Take note that a call has ended, whatever came of it."""
         account = self._find(call.account)
         if account is not None:
-            account.running -= 1
+            account.running -= not call.depth
             account.held_units -= call.held_units
             call.held_units = 0
 
@@ -163,6 +165,15 @@ class Quotas:
         for account in self._accounts.values():
             if account is not None:
                 account.used_units = account.used_calls = account.others_units = account.others_calls = 0
+
+
+def _held_above(call: Call) -> int:
+    """Return what those hold back that wait for a call."""
+    held_units = 0
+    while call.above is not None:
+        call = call.above
+        held_units += call.held_units
+    return held_units
 
 
 def _pace(account: _Account, calls_per_s: float, now_us: int) -> None:

@@ -15,23 +15,26 @@ from typing import Any
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import Cancelled, DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
+from servelite.worker.asking import Asking
 from servelite.worker.loader import Function, Part, where
 
 logger = logging.getLogger("servelite.function")
 
 
 class Runner:
-    """Runs batches of one function's calls."""
+    """Runs batches of one function's calls; its handler asks other functions by way of `asking`."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, asking: Asking | None = None) -> None:
         self._function = function
+        self._asking = asking or Asking()
         self._logger = logger.getChild(function.name)
 
     def run(self, calls: Sequence[Call]) -> BatchReply:
         """Answer every call of a batch, in order; never raises for what a call or the handler does."""
+        self._asking.begin()
         wall_ns, cpu_ns = time.perf_counter_ns(), time.process_time_ns()
         outcomes = self._outcomes(calls)
-        compute_us = (time.perf_counter_ns() - wall_ns) // 1000
+        compute_us = (time.perf_counter_ns() - wall_ns - self._asking.waited_ns) // 1000
         cpu_us = (time.process_time_ns() - cpu_ns) // 1000
         return BatchReply(outcomes, compute_us, cpu_us, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
@@ -86,7 +89,7 @@ class Runner:
         return self._function.parts[call.part]
 
     def _context(self, call: Call) -> Context:
-        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger)
+        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger, self._asking.ask)
 
     def _encode(self, call: Call, value: Any) -> Outcome:
         if isinstance(value, BaseException):
@@ -97,8 +100,9 @@ class Runner:
             return Outcome(error=self._told(call, error))
 
     def _told(self, call: Call, error: BaseException) -> ServeliteError:
-        """Log what went wrong inside; tell the caller only what is meant for them."""
-        if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError, Cancelled)):
+        """Log what went wrong inside; tell the caller only what is meant for them, as is what another function said that was called."""
+        is_inside = isinstance(error, (FunctionError, ServiceError, DefinitionError, Cancelled))
+        if isinstance(error, ServeliteError) and (error.stage or not is_inside):
             return error
         about = {"function": self._function.name, "call": call.id}
         if isinstance(error, FunctionFailed):  # found by servelite: its own frames say nothing to the author
