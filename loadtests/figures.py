@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from calling import calling_figures
 from load import require_wrk
 from servers import HERE
 from serving import Bench, memory_figures, row_figures, tiny_figures
@@ -17,6 +18,7 @@ from table import Figure, as_json, as_table, machine
 
 SENTIMENT = HERE.parent / "functions" / "sentiment"
 TINY = HERE / "functions" / "tiny"
+CALLER = HERE / "functions" / "caller"
 
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "import": lambda bench: import_figures(bench.rounds, bench.work),
@@ -25,8 +27,9 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "memory": lambda bench: memory_figures(SENTIMENT, bench),
     "tiny": lambda bench: tiny_figures(TINY, bench),
     "row": lambda bench: row_figures(TINY, bench),
+    "child": lambda bench: calling_figures(CALLER, TINY, bench),
 }
-NEED_WRK = {"memory", "tiny", "row"}
+NEED_WRK = {"memory", "tiny", "row", "child"}
 
 
 def main(arguments: Sequence[str]) -> int:
