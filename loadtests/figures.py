@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from calling import calling_figures
 from chaining import chain_figures
 from load import require_wrk
 from metering import row_figures
@@ -21,6 +22,7 @@ from table import Figure, as_json, as_table, machine
 SENTIMENT = HERE.parent / "functions" / "sentiment"
 TINY = HERE / "functions" / "tiny"
 CHAIN = HERE / "functions" / "chain"
+CALLER = HERE / "functions" / "caller"
 
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "import": lambda bench: import_figures(bench.rounds, bench.work),
@@ -31,8 +33,9 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "row": lambda bench: row_figures(TINY, bench),
     "pipeline": lambda bench: chain_figures(CHAIN, bench),
     "usage": lambda bench: usage_figures(bench.rounds, bench.work),
+    "child": lambda bench: calling_figures(CALLER, TINY, bench),
 }
-NEED_WRK = {"memory", "tiny", "row", "pipeline"}
+NEED_WRK = {"memory", "tiny", "row", "pipeline", "child"}
 
 
 def main(arguments: Sequence[str]) -> int:

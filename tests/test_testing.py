@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servelite import InvalidInput
-from servelite.core.errors import DefinitionError
+from servelite.core.errors import DefinitionError, FunctionNotFound
 from servelite.testing import FunctionClient
 
 GOSSIP = """
@@ -153,3 +153,32 @@ def test_what_never_shares_a_batch_passes(write_function):
     source = BATCHED.replace("max_batch=8", "max_batch=1").replace("list[float]", "float").replace("list[float | InvalidInput]", "float")
     with FunctionClient(write_function("single", source.format(answers="values + next(calls)"))) as client:
         client.check_batches([1, 2])
+
+
+ASKS = """
+    from servelite import Context, InvalidInput, function
+
+    @function
+    def asks(number: int, context: Context) -> int:
+        return context.call("double", number) + context.call("asks", number - 1) if number else 0
+"""
+
+DOUBLE = """
+    from servelite import function
+
+    @function(max_batch=8)
+    def double(numbers: list[int]) -> list[int]:
+        return [2 * number for number in numbers]
+"""
+
+
+def test_a_function_may_call_those_that_stand_beside_it(write_function):
+    write_function("double", DOUBLE)
+    with FunctionClient(write_function("asks", ASKS)) as asks:
+        assert [asks.call(number) for number in (0, 3)] == [0, 12]
+
+
+def test_a_function_that_stands_nowhere_is_told(write_function):
+    told = "No function named 'double' stands beside asks"
+    with FunctionClient(write_function("asks", ASKS)) as asks, pytest.raises(FunctionNotFound, match=told):
+        asks.call(1)

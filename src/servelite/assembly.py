@@ -1,6 +1,5 @@
 """The fuse box: the one place where parts are chosen and wired, and the only reader of the environment."""
 
-import contextlib
 import os
 import random
 import re
@@ -8,7 +7,7 @@ import secrets
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from servelite.core.errors import DefinitionError
 from servelite.core.ports import AccountBook, Ledger, Usage, Worker
 from servelite.core.settings import Settings, read_settings
 from servelite.runtime.accounts import Accounts
+from servelite.runtime.beside import Beside
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
@@ -27,8 +27,7 @@ from servelite.runtime.pool import Pool
 from servelite.runtime.quotas import Quotas
 from servelite.runtime.resources import cores, default_memory_bytes
 from servelite.stores import keys as key_table
-from servelite.stores.address import address
-from servelite.stores.database import Database
+from servelite.stores.address import address, open_database
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
 
@@ -46,8 +45,11 @@ def gateway_engine(
     memory_bytes: int | None = None,
     *,
     with_keeper: bool = True,
+    with_those_beside: bool = False,
 ) -> Engine:
     """Wire an engine whose functions run in worker processes, which may use `memory_bytes` together.
+
+    What their handlers call is served too where it stands beside them, if `with_those_beside`.
 
     Raises:
         DefinitionError: a path holds no function, or the ledger's name is unknown.
@@ -57,6 +59,7 @@ def gateway_engine(
     parts = ledger, settings or read_settings_file(), machine
     engine = _engine(find_functions(paths), _new_process, *parts, with_keeper=with_keeper)
     engine.max_body_bytes = max_body_bytes
+    engine.children.add = engine.add if with_those_beside else None
     return engine
 
 
@@ -69,11 +72,15 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     """
     from servelite.worker.inline import InlineWorker
 
-    found = find_function(folder)
-    check_here(found)
+    found = find_functions([find_function(folder)])
+    check_here(*found.values())
+    known = settings or read_settings_file()
+    beside = Beside(lambda: _engine_beside(found, ledger, known))
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    parts = ledger, settings or read_settings_file(), machine
-    engine = _engine(find_functions([found]), lambda _, found, __: InlineWorker(found), *parts, with_keeper=False, with_stages=False)
+    parts = ledger, known, machine
+    engine = _engine(
+        found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), *parts, with_keeper=False, with_stages=False
+    )
     engine.max_body_bytes = sys.maxsize
     return engine
 
@@ -92,7 +99,7 @@ async def start_local_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engi
     except DefinitionError:
         if not engine.resolution.is_pipeline(name):
             raise
-        engine = gateway_engine([folder], ledger, max_body_bytes=sys.maxsize, with_keeper=False)
+        engine = gateway_engine([folder], ledger, max_body_bytes=sys.maxsize, with_keeper=False, with_those_beside=True)
         await _start_or_stop(engine)
     return engine
 
@@ -175,7 +182,7 @@ def create_key(
     key_id = secrets.token_hex(8)
     shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
     key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
-    with _open_database(ledger) as db:
+    with open_database(ledger) as db:
         key_table.add_key(db, key)
     return key, shown
 
@@ -189,7 +196,7 @@ def read_keys(ledger: str) -> list[ApiKey]:
     """
     if ledger != "none" and not address(ledger).exists():
         return []
-    with _open_database(ledger) as db:
+    with open_database(ledger) as db:
         return key_table.all_keys(db)
 
 
@@ -205,7 +212,7 @@ def revoke_key(ledger: str, key_id: str) -> ApiKey:
         raise DefinitionError(
             f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
         )
-    with _open_database(ledger) as db:
+    with open_database(ledger) as db:
         key_table.revoke_key(db, key_id, time.time_ns() // 1000)
     return known[key_id]
 
@@ -223,6 +230,15 @@ def _new_process(name: str, folder: Path, threads: int) -> Worker:
         return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
 
     return WorkerProcess(command, worker_environment(os.environ, threads), name)
+
+
+def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings) -> Engine:
+    """Wire an engine of what stands beside some folders, none of it before it is called."""
+    machine = Machine(Cores(cores()), Memory(default_memory_bytes() // 1024))
+    engine = _engine(folders, _new_process, ledger, settings, machine, with_keeper=False)
+    engine.pools.clear()
+    engine.children.add = engine.add
+    return engine
 
 
 def _engine(
@@ -266,14 +282,6 @@ def _engine(
     engine = Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
     engine.folders = known
     return engine
-
-
-@contextlib.contextmanager
-def _open_database(ledger: str) -> Iterator[Database]:
-    if ledger == "none":
-        raise DefinitionError("Keys stand in the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
-    with contextlib.closing(address(ledger).open()) as db:
-        yield db
 
 
 def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.command import servelite
 from tests.cli.conftest import FUNCTIONS
+from tests.conftest import FolderWriter
+from tests.functional.ledger import usage
 from tests.server import RECEIPT_KEYS, Server, parse_dictionary
 
 ANYWHERE = pytest.mark.parametrize("remote", [False, True], ids=["here", "at a server"])
@@ -151,3 +153,18 @@ def test_calls_here_have_one_sum_a_day_however_many_processes_made_them(tmp_path
 def test_a_call_at_a_server_has_no_row_here(tmp_path: Path, server: Server) -> None:
     assert servelite("call", "double", "1", "--url", server.url, cwd=tmp_path).returncode == 0
     assert not (tmp_path / ".servelite").exists()
+
+
+def test_what_a_handler_calls_is_served_from_beside_it_and_has_a_row_too(tmp_path: Path, write_function: FolderWriter) -> None:
+    write_function("twice", "from servelite import function\n\n@function\ndef twice(number: int) -> int:\n    return 2 * number\n")
+    source = """
+        from servelite import Context, function
+
+        @function
+        def asks(number: int, context: Context) -> int:
+            return context.call("twice", number) + 1
+    """
+    done = servelite("call", str(write_function("asks", source)), "20", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "41\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert {used["function"] for used in usage(tmp_path)["usage"]} == {"asks", "twice"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servelite.core import frames
-from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.call import BatchReply, Call, Outcome, Question, Told
 from servelite.core.errors import FrameError, FunctionFailed, InvalidInput, ServeliteError, all_errors
 from servelite.core.frames import HEAD, MAX_FRAME_BYTES, FrameReader, Kind
 
@@ -43,6 +43,14 @@ REPLIES = st.builds(
     cpu_us=U64,
     peak_kib=U32,
 )
+QUESTIONS = st.builds(Question, number=U32, parent=SHORT, function=SHORT, media_type=SHORT, body=st.binary())
+TOLD = st.builds(
+    Told,
+    number=U32,
+    outcome=st.builds(Outcome, body=st.binary(), error=st.none(), compute_us=U64)
+    | st.builds(Outcome, body=st.just(b""), error=ERRORS, compute_us=U64),
+    media_type=SHORT,
+)
 FRAMES = st.lists(st.tuples(st.sampled_from(Kind), st.binary(max_size=200)), max_size=6)
 
 
@@ -68,6 +76,22 @@ def raw_reply(*outcomes: tuple[bytes, bytes]) -> bytes:
     return b"".join(parts)
 
 
+def plain_told(told: Told) -> tuple[object, ...]:
+    """Return what a handler is told, comparable."""
+    error = told.outcome.error
+    return told.number, told.media_type, told.outcome.body, error and (type(error), error.detail, error.errors, error.stage)
+
+
+def raw_ask(parent: bytes = b"1", function: bytes = b"f", media: bytes = b"m", body: bytes = b"") -> bytes:
+    """Make an ASK payload by hand."""
+    return struct.pack("!IIBBB", 1, len(body), len(parent), len(function), len(media)) + parent + function + media + body
+
+
+def raw_told(media: bytes = b"m", code: bytes = b"", content: bytes = b"") -> bytes:
+    """Make a TOLD payload by hand."""
+    return struct.pack("!IB", 1, len(media)) + media + struct.pack("!IB", len(content), len(code)) + code + content
+
+
 def raw_call(id_: bytes = b"1", media: bytes = b"m", account: bytes = b"a") -> bytes:
     """Make a BATCH payload of one call by hand."""
     return struct.pack("!HIBBBd", 1, 0, len(id_), len(media), len(account), 0.0) + id_ + media + account
@@ -81,6 +105,24 @@ def test_a_batch_arrives_as_it_was_sent(calls):
 @given(REPLIES)
 def test_a_reply_arrives_as_it_was_sent(reply):
     assert plain(unpacked(payload_of(*frames.pack_reply(reply)))) == plain(reply)
+
+
+@given(QUESTIONS)
+def test_a_question_arrives_as_it_was_asked(question):
+    assert frames.unpack_ask(payload_of(frames.pack_ask(question))) == question
+
+
+@given(TOLD)
+def test_what_is_told_arrives_as_it_was_sent(told):
+    assert plain_told(frames.unpack_told(payload_of(frames.pack_told(told)))) == plain_told(told)
+
+
+def test_an_error_keeps_the_stage_where_it_happened():
+    error = InvalidInput("lines.count[3]: too long")
+    error.stage = "lines.count[3]"
+    told = frames.unpack_told(payload_of(frames.pack_told(Told(1, Outcome(error=error), ""))))
+    assert told.outcome.error is not None
+    assert told.outcome.error.stage == "lines.count[3]"
 
 
 def test_a_batch_of_thousands_arrives():
@@ -116,7 +158,7 @@ def test_frames_arrive_byte_by_byte():
         pytest.param(struct.pack("!IB", MAX_FRAME_BYTES + 1, Kind.BATCH), id="one byte over the limit"),
         pytest.param(struct.pack("!IB", 2**32 - 1, Kind.BATCH), id="the largest length"),
         pytest.param(struct.pack("!IB", 1, 0), id="kind zero"),
-        pytest.param(struct.pack("!IB", 1, 6), id="an unknown kind"),
+        pytest.param(struct.pack("!IB", 1, 8), id="an unknown kind"),
         pytest.param(struct.pack("!IB", 1, 255), id="the largest kind"),
         pytest.param(b"HTTP/1.1 200 OK\r\n"[:5], id="another protocol"),
     ],
@@ -159,6 +201,28 @@ def test_a_reply_cut_short_anywhere_is_a_frame_error(reply, data):
         unpacked(payload[: data.draw(st.integers(0, len(payload) - 1))])
 
 
+@given(QUESTIONS, st.data())
+def test_a_question_cut_short_anywhere_is_a_frame_error(question, data):
+    payload = payload_of(frames.pack_ask(question))
+    with pytest.raises(FrameError):
+        frames.unpack_ask(payload[: data.draw(st.integers(0, len(payload) - 1))])
+
+
+@given(TOLD, st.data())
+def test_what_is_told_cut_short_anywhere_is_a_frame_error(told, data):
+    payload = payload_of(frames.pack_told(told))
+    with pytest.raises(FrameError):
+        frames.unpack_told(payload[: data.draw(st.integers(0, len(payload) - 1))])
+
+
+@given(QUESTIONS, TOLD, st.binary(min_size=1, max_size=9))
+def test_bytes_after_a_question_or_its_answer_are_a_frame_error(question, told, more):
+    with pytest.raises(FrameError, match=f"{len(more)} bytes more"):
+        frames.unpack_ask(payload_of(frames.pack_ask(question)) + more)
+    with pytest.raises(FrameError, match=f"{len(more)} bytes more"):
+        frames.unpack_told(payload_of(frames.pack_told(told)) + more)
+
+
 @given(CALLS, REPLIES, st.binary(min_size=1, max_size=9))
 def test_bytes_after_the_last_field_are_a_frame_error(calls, reply, more):
     with pytest.raises(FrameError, match=f"{len(more)} bytes more"):
@@ -180,6 +244,18 @@ def test_any_bytes_are_a_batch_or_a_frame_error(payload):
 def test_any_bytes_are_a_reply_or_a_frame_error(payload):
     with contextlib.suppress(FrameError):
         assert isinstance(unpacked(payload), BatchReply)
+
+
+@given(st.binary() | st.builds(raw_ask, NAMES, NAMES, NAMES, st.binary()))
+def test_any_bytes_are_a_question_or_a_frame_error(payload):
+    with contextlib.suppress(FrameError):
+        assert isinstance(frames.unpack_ask(payload), Question)
+
+
+@given(st.binary() | st.builds(raw_told, NAMES, NAMES, st.binary()))
+def test_any_bytes_are_told_or_a_frame_error(payload):
+    with contextlib.suppress(FrameError):
+        assert isinstance(frames.unpack_told(payload), Told)
 
 
 @pytest.mark.parametrize("field", ["id_", "media", "account"])
@@ -219,6 +295,26 @@ def test_text_that_is_longer_than_its_length_can_say_is_a_frame_error(field):
     setattr(call, field, "x" * 256)
     with pytest.raises(FrameError):
         frames.pack_batch([call])
+
+
+@pytest.mark.parametrize("field", ["parent", "function", "media_type"])
+def test_text_of_a_question_that_is_longer_than_its_length_can_say_is_a_frame_error(field):
+    with pytest.raises(FrameError):
+        frames.pack_ask(Question(1, "p", "f", "m", b"")._replace(**{field: "x" * 256}))
+
+
+def test_a_question_that_fits_no_frame_is_a_frame_error(monkeypatch):
+    monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 100)
+    with pytest.raises(FrameError, match="over the limit of 100"):
+        frames.pack_ask(Question(1, "p", "f", "m", bytes(100)))
+
+
+def test_an_output_that_fits_no_frame_is_told_as_an_error(monkeypatch):
+    monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 300)
+    told = frames.unpack_told(payload_of(frames.pack_told(Told(7, Outcome(b"b" * 400), "text/plain"))))
+    assert told.number == 7
+    assert isinstance(told.outcome.error, FunctionFailed)
+    assert "400 bytes" in told.outcome.error.detail
 
 
 def test_more_calls_than_a_frame_can_count_are_a_frame_error():

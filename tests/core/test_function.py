@@ -1,11 +1,12 @@
 import json
+import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from servelite.core.errors import DefinitionError
-from servelite.core.function import BINARY, JSON, LIMITS_ATTRIBUTE, TEXT, Description, Limits, function
+from servelite.core.function import BINARY, JSON, LIMITS_ATTRIBUTE, TEXT, Context, Description, Limits, function
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -130,3 +131,15 @@ def test_an_examples_input_becomes_a_body(takes, value, body):
 )
 def test_an_answers_body_becomes_an_examples_output(gives, body, value):
     assert described(gives=gives).decode_output(body) == value
+
+
+def test_a_context_asks_for_its_own_call():
+    asked = []
+    context = Context("id-1", "acme", 0.0, JSON, logging.getLogger(), lambda *said: asked.append(said) or "told")
+    assert context.call("embed", {"text": "x"}) == "told"
+    assert asked == [("id-1", "embed", {"text": "x"})]
+
+
+def test_a_context_that_was_made_by_hand_calls_nobody():
+    with pytest.raises(DefinitionError, match=r"embed was not called: .*Context\(…, ask=…\)"):
+        Context("id-1", "acme", 0.0, JSON, logging.getLogger()).call("embed", 1)

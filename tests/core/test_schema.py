@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from servelite.core.errors import DefinitionError, FunctionFailed, InvalidInput, MalformedJson
 from servelite.core.function import BINARY, JSON, TEXT
-from servelite.core.schema import MAX_FIELD_ERRORS, Codec
+from servelite.core.schema import MAX_FIELD_ERRORS, Codec, from_body, to_body
 
 
 class Line(BaseModel):
@@ -484,3 +484,46 @@ def test_a_type_that_can_not_be_validated_is_a_definition_error(kind):
 def test_a_type_without_a_json_schema_is_a_definition_error():
     with pytest.raises(DefinitionError):
         Codec(Callable[[int], int], str).schemas()
+
+
+@pytest.mark.parametrize(
+    ("value", "media_type", "body"),
+    [
+        pytest.param(b"\x00\xff", BINARY, b"\x00\xff", id="bytes as they are"),
+        pytest.param(memoryview(b"ab"), BINARY, b"ab", id="a view of bytes"),
+        pytest.param("über", JSON, '"über"'.encode(), id="text as a string"),
+        pytest.param({"a": [1, None]}, JSON, b'{"a":[1,null]}', id="an object"),
+        pytest.param(Line(text="x"), JSON, b'{"text":"x","weight":1.0}', id="a model"),
+        pytest.param([Point(1)], JSON, b'[{"x":1}]', id="dataclasses"),
+        pytest.param("NaN", JSON, b'"NaN"', id="a word that is no number"),
+    ],
+)
+def test_any_value_is_sent_as_bytes_or_json(value, media_type, body):
+    assert to_body(value) == (media_type, body)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param(np.zeros(2), "ndarray can't be written as JSON: .*Send what JSON can say: for an array array.tolist", id="an array"),
+        pytest.param({"a": [1, math.nan]}, r"NaN or Infinity at a\[1\]", id="NaN"),
+        pytest.param(math.inf, "NaN or Infinity at its root", id="infinity"),
+        pytest.param("\ud800", "str can't be written as JSON", id="a lone surrogate"),
+        pytest.param(Shouted(text="goodbye"), "Shouted can't be written as JSON", id="a serializer that raises"),
+    ],
+)
+def test_a_value_that_json_has_no_words_for_is_not_sent(value, told):
+    with pytest.raises(FunctionFailed, match=told):
+        to_body(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "value"),
+    [
+        pytest.param(b"\x00\xff", BINARY, b"\x00\xff", id="bytes as they are"),
+        pytest.param("über".encode(), TEXT, "über", id="text"),
+        pytest.param(b'{"a": [1]}', JSON, {"a": [1]}, id="json parsed"),
+    ],
+)
+def test_a_body_is_read_by_its_media_type(body, media_type, value):
+    assert from_body(body, media_type) == value

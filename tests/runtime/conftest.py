@@ -9,6 +9,7 @@ from tests.runtime.bench import Bench
 from tests.runtime.fakes import a_machine
 from tests.runtime.letters import FUNCTIONS, GLUE, Start
 from tests.runtime.pipes import Pipes
+from tests.runtime.town import Town
 
 
 @pytest.fixture
@@ -71,3 +72,18 @@ def start(start_pipes: Callable[..., Any]) -> Start:
         return pipes
 
     return begin
+
+
+@pytest.fixture
+async def town():
+    """Return a maker of towns: town(f={limits}, …); they end with the test."""
+    made: list[Town] = []
+
+    async def make(functions: dict[str, dict[str, float]], **known) -> Town:
+        made.append(Town(functions, **known))
+        await made[-1].engine.start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from servelite.core.accounts import Allowance
-from servelite.core.call import BatchReply, Call, Outcome, shares
+from servelite.core.call import BatchReply, Call, Outcome, Question, Told, shares
 from servelite.core.errors import FunctionError, LedgerUnavailable, ServeliteError
 from servelite.core.function import JSON, Description, Limits
 from servelite.core.ports import Kept, Row, Usage
@@ -131,6 +131,7 @@ class FakeWorker:
 
     own_kib  its memory, where it is not the workshop's; `shared_kib` of it does not count where it is measured exactly
     bodies   what it was given, run by run
+    told     answers to what it asked
     """
 
     workshop: Workshop
@@ -143,6 +144,8 @@ class FakeWorker:
     is_alive: bool = True
     pid: int = 7
     on_end: Callable[[], None] = lambda: None
+    on_ask: Callable[[Question], None] = lambda _: None
+    told: list[Told] = field(default_factory=list)
     _verdict: ServeliteError | None = None
     _killed: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -169,6 +172,9 @@ class FakeWorker:
         times_us = shares(self.workshop.compute_us + len(calls), len(calls))
         outcomes = [self.workshop.answer(call)._replace(compute_us=us) for call, us in zip(calls, times_us, strict=True)]
         return BatchReply(outcomes, 500, max(2048, self.memory_kib(1 << 62)))
+
+    def tell(self, told: Told) -> None:
+        self.told.append(told)
 
     def finish(self) -> None:
         """Let the run that is under way end, though the door is closed."""

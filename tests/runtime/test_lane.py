@@ -26,11 +26,39 @@ def a_lane(started_us: int = 0, **known: object) -> Lane:
         ({"ready_us": 5, "has_core": True}, "busy"),
         ({"ready_us": 5, "has_core": True, "leaves_for": "reloaded"}, "leaving"),
         ({"ready_us": 5, "leaves_for": "idle"}, "leaving"),
+        ({"ready_us": 5, "questions": {1: None}}, "waiting"),
     ],
-    ids=["not ready", "ready", "with a core", "with a core for the last time", "without a core for ever"],
+    ids=["not ready", "ready", "with a core", "with a core for the last time", "without a core for ever", "with a question"],
 )
 def test_a_lane_says_in_a_word_what_it_does(known, state):
     assert a_lane(**known).state == state
+
+
+@pytest.mark.parametrize(
+    ("known", "may_take"),
+    [
+        pytest.param({}, True, id="is started"),
+        pytest.param({"ready_us": 5, "has_core": True}, True, id="is busy"),
+        pytest.param({"ready_us": 5, "questions": {1: None}}, False, id="waits for others"),
+        pytest.param({"ready_us": 5, "leaves_for": "idle"}, False, id="leaves"),
+        pytest.param({"is_trial": True}, False, id="is tried"),
+        pytest.param({"is_trial": True, "ready_us": 5}, True, id="was tried"),
+    ],
+)
+def test_a_lane_takes_another_batch_unless_it_waits_or_leaves(known, may_take):
+    assert a_lane(**known).may_take is may_take
+
+
+@pytest.mark.parametrize(
+    ("known", "computed_us"),
+    [
+        pytest.param({}, 90, id="no question"),
+        pytest.param({"waited_us": 30}, 60, id="questions that were answered"),
+        pytest.param({"waited_us": 30, "paused_us": 80, "questions": {1: None}}, 40, id="one that is open"),
+    ],
+)
+def test_what_a_lane_waits_for_others_is_no_compute(known, computed_us):
+    assert a_lane(ready_us=5, taken_us=10, **known).computed_us(100) == computed_us
 
 
 def test_a_lane_whose_worker_ended_takes_no_batch():

@@ -51,6 +51,14 @@ def test_workers_and_threads_of_a_function_follow_from_the_cores(cores, max_work
     assert (Cores(cores).workers(limits), Cores(cores).threads(limits)) == (workers, threads)
 
 
+def test_one_that_goes_on_has_its_core_again_and_others_give_way_when_they_can():
+    cores = Cores(2)
+    FakeClaimant(cores).want(1).rest()  # it waits for another function
+    other = FakeClaimant(cores).want(2)
+    cores.take_again()
+    assert (cores.busy, cores.may_stay(other.busy, other.most)) == (3, False)
+
+
 def test_every_function_may_have_one_busy_whatever_the_others_do():
     cores = Cores(2)
     functions = [FakeClaimant(cores).want(1) for _ in range(5)]

@@ -276,7 +276,7 @@ async def test_a_deadline_runs_through_all_stages(start):
     first = await hold(pipes, "slow", "slow", "first")
     task = pipes.send("p", "x", patience_s=5)
     await until(lambda: pipes.engine.pools["slow"].queue_length == 1)
-    (waiting,) = pipes.engine.pools["slow"]._queue._calls
+    (waiting,) = pipes.engine.pools["slow"]._queue._lines[0]
     assert 4 < waiting.call.patience_s <= 5
     pipes.clock.us += 6_000_000
     pipes.engine.pools["slow"].look()

@@ -201,7 +201,7 @@ async def test_a_pipeline_whose_first_start_failed_has_its_stages_once_it_is_loa
     with pytest.raises(NoWorker):
         await pipes.ask("p", "x")
     pipes.engine.pools["p"].workers.grow()
-    pipes.engine.pools["p"].workers._try_again()
+    pipes.engine.pools["p"].workers._restarts._pause_is_over()
     await until(lambda: pipes.engine.pools["p"].workers.description is not None)
     pipes.engine._starting.look()
     await until(lambda: pipes.engine.unready() == {})

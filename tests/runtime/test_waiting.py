@@ -87,7 +87,7 @@ def test_many_whose_callers_are_gone_do_not_pile_up(queued):
     queue, waiting = queued(*[b"x"] * 1000)
     for one in waiting[:-1]:
         leave(queue, one)
-    assert len(queue._calls) <= 2 * queue.length + 101
+    assert sum(map(len, queue._lines.values())) <= 2 * queue.length + 101
     assert queue.take(1, 0) == ([waiting[-1]], [])
 
 
@@ -157,6 +157,60 @@ def test_the_oldest_is_the_first_whose_caller_still_waits(queued):
     assert queue.oldest_us() == b.arrived_us
     leave(queue, b)
     assert queue.oldest_us() == FOREVER
+
+
+@pytest.fixture
+def deep(queued):
+    """Return a queue of a function that calls others, in which calls of the depths 0, 2, 1, 2 wait."""
+    queue, waiting = queued(b"a", b"b", b"c", b"d")
+    for one, depth in zip(waiting, (0, 2, 1, 2), strict=True):
+        one.call.depth = depth
+    queue.split()
+    return queue, waiting
+
+
+def test_calls_of_all_depths_share_the_line_of_a_function_that_calls_nobody(queued):
+    queue, (a, b, c) = queued(b"a", b"b", b"c")
+    b.call.depth = 3
+    assert queue.ahead_of(3) == 3
+    assert queue.take(3, 0) == ([a, b, c], [])
+
+
+def test_each_depth_has_a_line_of_its_own_where_handlers_call_others(deep):
+    queue, (a, b, c, d) = deep
+    assert queue.depths() == [2, 1, 0]
+    assert queue.take(4, 0, 2) == ([b, d], [])
+    assert queue.take(4, 0, 1) == ([c], [])
+    assert queue.take(4, 0, 0) == ([a], [])
+    assert (queue.length, queue.depths()) == (0, [])
+
+
+def test_calls_go_behind_those_that_are_as_deep_and_before_those_that_are_not(deep, loop):
+    queue, _ = deep
+    assert [queue.ahead_of(depth) for depth in (0, 1, 2, 3)] == [4, 3, 2, 0]
+    queue.add(Waiting(Call("e", "f", depth=1), loop.create_future(), 5))
+    assert [one.call.id for one in queue.take(4, 0, 1)[0]] == ["2", "e"]
+
+
+def test_a_depth_whose_callers_are_all_gone_has_nobody_that_waits(deep):
+    queue, (_, b, _, d) = deep
+    b.answer.cancel()  # nobody said so yet
+    leave(queue, d)
+    assert queue.depths() == [1, 0]
+    assert queue.ahead_of(1) == 1
+
+
+def test_calls_of_a_died_batch_go_back_into_their_line(deep):
+    queue, (_, b, _, d) = deep
+    batch, _ = queue.take(2, 0, 2)
+    queue.add_again(batch)
+    assert queue.take(4, 0, 2) == ([b, d], [])
+
+
+def test_those_that_handlers_wait_for_can_be_taken_and_the_others_left(deep):
+    queue, (a, b, c, d) = deep
+    assert sorted(queue.take_deep(), key=lambda one: one.arrived_us) == [b, c, d]
+    assert (queue.length, queue.take(4, 0)) == (1, ([a], []))
 
 
 class QueueMachine(RuleBasedStateMachine):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from servelite.core.call import BatchReply, Call
-from servelite.core.errors import DefinitionError, FunctionFailed, InvalidInput, TimedOut, WorkerDied
+from servelite.core.call import BatchReply, Call, Outcome, Question, Told
+from servelite.core.errors import DefinitionError, FrameError, FunctionFailed, InvalidInput, NoWorker, TimedOut, WorkerDied
+from servelite.core.function import JSON
 from servelite.runtime.pool import Pool
 from servelite.runtime.worker_process import WorkerProcess
 from tests.runtime.fakes import Clock, MemoryLedger, a_machine, a_meter
@@ -273,3 +274,87 @@ async def test_a_forked_child_that_comes_back_answers_nobody(worker):
     for _ in range(5):
         await asyncio.sleep(0.1)
         assert (await made.run(text("mine"))).outcomes[0].body == b"mine"
+
+
+ASKS = """
+    from servelite import Context, function
+
+    @function(timeout_s=2)
+    def asks(number: int, context: Context) -> int:
+        return 10 * context.call("other", number) + context.call("other", number + 1)
+"""
+
+
+async def test_what_a_handler_asks_comes_to_the_gateway_and_what_is_told_to_the_handler(worker):
+    made = worker(ASKS, {"examples.jsonl": '{"input": 1}\n'}, name="asks")
+    asked: list[Question] = []
+
+    def answer(question: Question) -> None:
+        asked.append(question)
+        made.tell(Told(question.number, Outcome(question.body), JSON))
+
+    made.on_ask = answer
+    await made.start()  # its first example calls nobody
+    assert asked == []
+    for batch in ("id-1", "id-2"):
+        (outcome,) = (await made.run([Call(batch, "asks", body=b"3")])).outcomes
+        assert (outcome.body, outcome.error) == (b"34", None)
+    assert [(one.parent, one.function, one.media_type, one.body) for one in asked] == [
+        (batch, "other", JSON, body) for batch in ("id-1", "id-2") for body in (b"3", b"4")
+    ]
+    assert len({one.number for one in asked}) == 4
+
+
+async def test_an_error_that_is_told_is_raised_in_the_handler(worker):
+    made = worker(ASKS, name="asks")
+    error = NoWorker("other: There is no memory.")
+    error.stage = "other"
+    made.on_ask = lambda question: made.tell(Told(question.number, Outcome(error=error), ""))
+    await made.start()
+    (outcome,) = (await made.run([Call("1", "asks", body=b"3")])).outcomes
+    assert (type(outcome.error), outcome.error.detail) == (NoWorker, "other: There is no memory.")
+
+
+async def test_a_handler_that_is_told_nothing_runs_into_its_time_limit(worker):
+    made = worker(ASKS.replace("timeout_s=2", "timeout_s=0.2"), name="asks")
+    await made.start()
+    with pytest.raises(TimedOut):
+        await made.run([Call("1", "asks", body=b"3")])
+    made.tell(Told(0, Outcome(b"1"), JSON))  # too late for anybody
+
+
+async def test_a_worker_whose_question_may_not_be_asked_is_ended(worker, caplog):
+    made = worker(ASKS, name="asks")
+
+    def refuse(question: Question) -> None:
+        raise FrameError("It asked for a call that it does not run.")
+
+    made.on_ask = refuse
+    await made.start()
+    with pytest.raises(WorkerDied, match=r"^The worker of asks was ended: It asked for a call that it does not run\.$"):
+        await made.run([Call("1", "asks", body=b"3")])
+    assert "a worker is ended: It asked for a call that it does not run." in caplog.text
+    assert not made.is_alive
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        pytest.param(
+            "frames.pack_ask(Question(1, 'id', 'f', '', b''))", "It asked for another function before it was ready", id="a question"
+        ),
+        pytest.param("b'HTTP/1.1 200 OK'", "A frame says that it has 1213486160 bytes", id="no frame"),
+    ],
+)
+async def test_a_worker_that_speaks_out_of_turn_is_ended(worker, frame, told):
+    source = f"""
+        import os, sys, time
+        from servelite.core import frames
+        from servelite.core.call import Question
+        from servelite import function
+
+        os.write(int(sys.argv[2]), {frame})
+        time.sleep(60)
+    """
+    with pytest.raises(WorkerDied, match=f"The worker of odd was ended: {told}"):
+        await worker(source).start()

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from servelite.core.errors import DefinitionError, NoWorker, ShuttingDown, WorkerDied
-from servelite.runtime.workers import RESTART_PAUSES_S
+from servelite.runtime.restarts import PAUSES_S
 from tests.runtime.bench import DIED, Bench, S
 from tests.runtime.fakes import a_machine, advance_timers, described, settle, until
 
@@ -80,10 +80,10 @@ async def test_calls_that_come_while_the_first_worker_starts_share_its_start(ben
 
 async def test_a_start_that_fails_is_tried_again_at_growing_intervals(bench):
     made = await bench()
-    made.workshop.start_fails = [BROKEN] * (len(RESTART_PAUSES_S) + 2)
+    made.workshop.start_fails = [BROKEN] * (len(PAUSES_S) + 2)
     made.workers[0].crash()
     await until(lambda: made.pool.workers.is_hopeless)
-    for tried, pause_s in enumerate([*RESTART_PAUSES_S, RESTART_PAUSES_S[-1]], 2):
+    for tried, pause_s in enumerate([*PAUSES_S, PAUSES_S[-1]], 2):
         assert len(made.workers) == tried
         advance_timers(pause_s * 0.8)
         await settle()
@@ -101,7 +101,7 @@ async def test_a_failure_that_repeats_is_told_once(bench, caplog):
     made.workers[0].crash()
     for _ in range(3):
         await settle()
-        advance_timers(RESTART_PAUSES_S[-1])
+        advance_timers(PAUSES_S[-1])
     await until(lambda: made.states == ["idle"])
     assert [record.getMessage() for record in caplog.records] == [f"f can't be started: handler.py:{line}: no." for line in (3, 9)]
 
@@ -123,7 +123,7 @@ async def test_a_start_that_succeeds_again_forgets_the_failures(bench):
         made.workshop.start_fails = [BROKEN]
         made.workers[-1].crash()
         await until(lambda: made.pool.workers.is_hopeless)
-        advance_timers(RESTART_PAUSES_S[0])
+        advance_timers(PAUSES_S[0])
         await settle()
         made.admit()
         assert await made.ask(b"a") == [b"A"]
@@ -147,7 +147,7 @@ async def test_a_failure_beside_a_worker_that_served_on_does_not_make_a_sleeping
     made.workshop.start_fails = [BROKEN]
     made.pool.workers.grow()
     await until(lambda: made.pool.workers.error is BROKEN)
-    advance_timers(RESTART_PAUSES_S[0])
+    advance_timers(PAUSES_S[0])
     await settle()
     await made.look(after_us=60 * S)
     assert made.states == []
@@ -278,7 +278,7 @@ async def test_after_a_stop_nothing_is_started_again(bench):
     await until(lambda: made.pool.workers.is_hopeless)
     await made.pool.stop()
     made.pool.workers.grow()
-    advance_timers(RESTART_PAUSES_S[-1])
+    advance_timers(PAUSES_S[-1])
     await settle()
     assert len(made.workers) == 2
 

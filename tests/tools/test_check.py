@@ -137,3 +137,26 @@ def test_nothing_is_written_beside_the_function(write_function, tmp_path: Path):
         "examples.jsonl",
         "card.toml",
     }
+
+
+ASKS = """
+    from servelite import Context, function
+
+    @function(max_batch=4)
+    def asks(numbers: list[int], contexts: list[Context]) -> list[int]:
+        return [context.call("{called}", number) + 1 for number, context in zip(numbers, contexts, strict=True)]
+"""
+
+
+def test_what_a_handler_calls_is_looked_for_beside_it(write_function):
+    write_function("twice", "from servelite import function\n\n@function\ndef twice(number: int) -> int:\n    return 2 * number\n")
+    examples = {"examples.jsonl": '{"input": 1, "output": 3}\n{"input": 2, "output": 5}\n'}
+    folder = write_function("asks", ASKS.format(called="twice"), examples)
+    verdicts = {verdict.check: verdict for verdict in asyncio.run(check(folder))}
+    assert [verdict.result for verdict in verdicts.values()] == ["passed", "passed", "passed", "passed", "skipped"]
+
+
+def test_what_a_handler_calls_and_stands_nowhere_is_told(write_function):
+    folder = write_function("asks", ASKS.format(called="nothing"), {"examples.jsonl": '{"input": 1}\n'})
+    verdicts = {verdict.check: verdict for verdict in asyncio.run(check(folder))}
+    assert "No function named 'nothing' stands beside asks, which calls it. Put its folder there." in verdicts["examples"].says

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from servelite.core.call import Call
+from servelite.core.call import Call, Outcome, Question, Told
 from servelite.core.errors import DefinitionError
+from servelite.core.function import JSON
 from servelite.worker.inline import InlineWorker
 
 DOUBLE = """
@@ -30,3 +31,31 @@ def test_a_broken_function_is_told_when_it_is_started(write_function):
     worker = InlineWorker(write_function("broken", "import"))
     with pytest.raises(DefinitionError, match=r"handler\.py:1: "):
         asyncio.run(worker.start())
+
+
+def test_what_its_handler_asks_is_answered_from_elsewhere_for_the_call_that_runs(write_function):
+    asked: list[tuple[Call, Question]] = []
+    ended: list[bool] = []
+    source = """
+        from servelite import Context, function
+
+        @function
+        def asks(number: int, context: Context) -> int:
+            return context.call("other", number)
+    """
+
+    def ask(parent: Call, question: Question) -> Told:
+        asked.append((parent, question))
+        return Told(question.number, Outcome(b"7"), JSON)
+
+    async def scenario() -> None:
+        worker = InlineWorker(write_function("asks", source), ask, lambda: ended.append(True))
+        await worker.start()
+        call = Call("1", "asks", body=b"1")
+        (outcome,) = (await worker.run([call])).outcomes
+        assert (outcome.body, outcome.error) == (b"7", None)
+        assert asked == [(call, Question(0, "1", "other", JSON, b"1"))]
+        await worker.stop()
+
+    asyncio.run(scenario())
+    assert ended == [True]

@@ -1,10 +1,13 @@
 import json
 import logging
+import time
 
 import pytest
 
-from servelite.core.call import Call, Outcome
-from servelite.core.errors import FunctionFailed, InvalidInput, MalformedJson, ServeliteError
+from servelite.core.call import Call, Outcome, Question, Told
+from servelite.core.errors import FunctionFailed, InvalidInput, MalformedJson, NoWorker, ServeliteError, TimedOut
+from servelite.core.function import JSON
+from servelite.worker.asking import Asking
 from servelite.worker.loader import load
 from servelite.worker.runner import Runner
 
@@ -35,10 +38,10 @@ def said(outcome: Outcome) -> object:
 
 @pytest.fixture
 def runner(write_function):
-    """Return a maker of runners: runner(handler source)."""
+    """Return a maker of runners: runner(handler source, what its handler asks by)."""
 
-    def make(source: str) -> Runner:
-        return Runner(load(write_function("f", source)))
+    def make(source: str, asking: Asking | None = None) -> Runner:
+        return Runner(load(write_function("f", source)), asking)
 
     return make
 
@@ -290,3 +293,92 @@ def test_an_authors_validator_that_raises_fails_its_call_alone(runner):
     """
     reply = runner(source).run(calls({"number": 2}, {"number": 0}))
     assert [said(outcome) for outcome in reply.outcomes] == [0.5, FunctionFailed]
+
+
+ASKS = """
+    from servelite import Context, InvalidInput, function
+
+    @function
+    def asks(value: int, context: Context) -> int:
+        try:
+            return context.call("other", value)
+        except InvalidInput:
+            return -1
+"""
+
+ASKS_IN_BATCHES = """
+    from servelite import Context, function
+
+    @function(max_batch=8)
+    def asks(values: list[int], contexts: list[Context]) -> list[int]:
+        return [context.call("other", value) for value, context in zip(values, contexts, strict=True)]
+"""
+
+
+def failing(error: ServeliteError, stage: str = "other") -> Asking:
+    """Return what asks a function that fails, as it comes over the socket."""
+    error.stage = stage
+    return Asking(lambda question: Told(question.number, Outcome(error=error), ""))
+
+
+def test_a_handler_calls_other_functions_each_call_by_its_own_context(runner):
+    asked: list[Question] = []
+
+    def exchange(question: Question) -> Told:
+        asked.append(question)
+        return Told(question.number, Outcome(question.body + b"0"), JSON)
+
+    reply = runner(ASKS_IN_BATCHES, Asking(exchange)).run(calls(1, 2))
+    assert [said(outcome) for outcome in reply.outcomes] == [10, 20]
+    assert [(one.parent, one.function, one.body) for one in asked] == [("id-0", "other", b"1"), ("id-1", "other", b"2")]
+
+
+def test_a_handler_may_catch_what_another_function_raised(runner):
+    reply = runner(ASKS, failing(InvalidInput("other: no"))).run(calls(1))
+    assert said(reply.outcomes[0]) == -1
+
+
+@pytest.mark.parametrize("kind", [NoWorker, TimedOut, FunctionFailed, MalformedJson])
+def test_an_error_of_another_function_that_is_not_caught_is_the_calls_own(runner, caplog, kind):
+    (outcome,) = runner(ASKS, failing(kind("other: it was so"))).run(calls(1)).outcomes
+    assert (type(outcome.error), outcome.error.detail, outcome.error.stage) == (kind, "other: it was so", "other")
+    assert caplog.records == []
+
+
+def test_what_is_waited_for_another_function_is_not_the_calls_compute(runner):
+    def exchange(question: Question) -> Told:
+        time.sleep(0.05)
+        return Told(question.number, Outcome(b"1"), JSON)
+
+    began = time.perf_counter()
+    reply = runner(ASKS, Asking(exchange)).run(calls(1))
+    assert reply.compute_us / 1e6 <= time.perf_counter() - began - 0.045
+    assert reply.compute_us >= 0
+
+
+ASKS_ONE_BY_ONE = """
+    from servelite import Context, function
+
+    @function
+    def asks(value: int, context: Context) -> int:
+        return context.call("other", value)
+"""
+
+
+@pytest.mark.parametrize("source", [ASKS_IN_BATCHES, ASKS_ONE_BY_ONE], ids=["a batch", "one by one"])
+def test_what_is_waited_is_charged_to_no_call_of_a_run_and_their_times_add_up(runner, source):
+    def exchange(question: Question) -> Told:
+        time.sleep(0.05)
+        return Told(question.number, Outcome(b"1"), JSON)
+
+    began = time.perf_counter()
+    reply = runner(source, Asking(exchange)).run(calls(1, 2, 3))
+    took_us = [outcome.compute_us for outcome in reply.outcomes]
+    assert min(took_us) >= 0
+    assert sum(took_us) == reply.compute_us <= (time.perf_counter() - began - 3 * 0.045) * 1e6
+
+
+def test_a_handler_that_asks_where_nobody_is_there_fails_with_the_reason_in_the_log(runner, caplog):
+    (outcome,) = runner(ASKS).run(calls(1)).outcomes
+    assert isinstance(outcome.error, FunctionFailed)
+    assert "other was not called: nothing is served here" in caplog.text

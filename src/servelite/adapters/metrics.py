@@ -13,7 +13,7 @@ from servelite.runtime.statistics import Histogram
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
-STATES = ("starting", "idle", "busy", "leaving")
+STATES = ("starting", "idle", "busy", "waiting", "leaving")
 """What a worker may be doing; see `Lane.state`."""
 
 

@@ -35,10 +35,13 @@ class Call:
     held_bytes  what of its body counts for the memory that bodies may take together
     held_units  what of its account's quota is held back for it while it runs, in the tariff's units
     repeat_key  the client's Idempotency-Key, "" for none
-    parent      the call of which it is a stage, "" for none; and `stage` which one
+    parent      the call of which it is a stage, or whose handler makes it, "" for none
+    stage       which stage it is, "" for none
     tally       where what it takes is added up, if it is a stage
     part        the piece of a pipeline's glue that it runs, "" for a function's handler
     is_settled  whether it was recorded while its worker still ran it
+    above       the call that waits for it: its parent, None for a client's
+    depth       how many handlers wait for it, one in the other: 0 for a client's call
     """
 
     id: str
@@ -57,6 +60,8 @@ class Call:
     part: str = ""
     tally: Tally | None = None
     is_settled: bool = False
+    above: "Call | None" = None
+    depth: int = 0
 
 
 class Outcome(NamedTuple):
@@ -65,6 +70,24 @@ class Outcome(NamedTuple):
     body: bytes = b""
     error: ServeliteError | None = None
     compute_us: int = 0
+
+
+class Question(NamedTuple):
+    """What a handler asks of another function, for one of the calls that it answers; `number` tells it from others of its worker."""
+
+    number: int
+    parent: str
+    function: str
+    media_type: str
+    body: bytes
+
+
+class Told(NamedTuple):
+    """What a handler is told when it has asked; the media type is the output's."""
+
+    number: int
+    outcome: Outcome
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +104,7 @@ class BatchReply:
 
     @property
     def compute_us(self) -> int:
-        """Wall time of decode + handler + encode, µs: its calls' times, added up, so that the two can't differ."""
+        """Wall time of decode + handler + encode, less waits for other functions, µs: its calls' times, added up, so they can't differ."""
         return sum([outcome.compute_us for outcome in self.outcomes])
 
 

@@ -60,7 +60,7 @@ class ServeliteError(Exception):
     detail = ""
     errors: tuple[FieldError, ...] = ()
     stage = ""
-    """The stage of a pipeline where it happened, as `lines.ocr_recognise[3]`."""
+    """The stage of a pipeline where it happened, as `lines.ocr_recognise[3]`, or the function that a handler called."""
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)

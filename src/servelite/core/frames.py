@@ -2,13 +2,16 @@
 
 A frame is `length:u32 kind:u8 payload`, big-endian, `length` counting kind and payload. The
 gateway sends BATCH; the worker sends READY (or BROKEN) once, then one REPLY for each BATCH. A reply
-that is too large for one frame is sent in PARTs, shaped like it, with the REPLY last.
+that is too large for one frame is sent in PARTs, shaped like it, with the REPLY last. Before it replies, a
+worker may ASK for other functions, and is TOLD what came of each question, in any order.
 
     READY   JSON of a `Description`
     BROKEN  UTF-8 text: why the function can't be served
     BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 part:u8 deadline_s:f64 + those bytes
     REPLY   cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
-            body:u32 code:u8 compute_us:u64 + those bytes; a code means an error, with {"detail", "errors"} as its body
+            body:u32 code:u8 compute_us:u64 + those bytes; a code means an error, with {"detail", "errors", "stage"} as its body
+    ASK     number:u32 body:u32 parent:u8 function:u8 media:u8 + those bytes, the body last
+    TOLD    number:u32 media:u8 + those bytes, then an outcome as in REPLY
 
 Everything that does not fit is a `FrameError`, never a wait for bytes that will not come.
 """
@@ -19,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from struct import Struct
 
-from servelite.core.call import BatchReply, Call, Outcome
+from servelite.core.call import BatchReply, Call, Outcome, Question, Told
 from servelite.core.errors import FrameError, FunctionFailed, ServeliteError, from_wire, wire_code
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -28,11 +31,16 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 MOST_OUTCOMES = 0xFFFF
 """Outcomes that one frame can count."""
 
+MOST_QUESTIONS = 64
+"""Questions of one worker that may be open at the same time; a thread that has one more waits."""
+
 HEAD = Struct("!IB")
 _COUNT = Struct("!H")
 _CALL = Struct("!IBBBBd")
 _REPLY = Struct("!QIH")
 _OUTCOME = Struct("!IBQ")
+_ASK = Struct("!IIBBB")
+_TOLD = Struct("!IB")
 
 
 class Kind(IntEnum):
@@ -43,6 +51,8 @@ class Kind(IntEnum):
     BATCH = 3
     REPLY = 4
     PART = 5
+    ASK = 6
+    TOLD = 7
 
 
 def frame(kind: Kind, *parts: bytes) -> bytes:
@@ -142,15 +152,52 @@ def unpack_reply(payloads: Sequence[bytes], calls: int) -> BatchReply:
     for payload in payloads:
         fields = _Fields(payload)
         cpu_us, peak_kib, count = fields.take(_REPLY)
-        for _ in range(count):
-            body, code, compute_us = fields.take(_OUTCOME)
-            name = fields.text(code)
-            content = fields.slice(body)
-            outcomes.append(Outcome(b"", _failed(name, content), compute_us) if name else Outcome(content, None, compute_us))
+        outcomes += (_read_outcome(fields) for _ in range(count))
         fields.end()
     if len(outcomes) != calls:
         raise FrameError(f"A batch of {calls} calls was answered with {len(outcomes)} outcomes.")
     return BatchReply(outcomes, cpu_us, peak_kib)
+
+
+def pack_ask(question: Question) -> bytes:
+    """Make the ASK frame of a question; FrameError where it fits none."""
+    number, *names, body = question
+    texts = [name.encode() for name in names]
+    return frame(Kind.ASK, _packed(_ASK, number, len(body), *map(len, texts)), *texts, body)
+
+
+def unpack_ask(payload: bytes) -> Question:
+    """Read the payload of an ASK frame."""
+    fields = _Fields(payload)
+    number, body, *lengths = fields.take(_ASK)
+    parent, function, media = map(fields.text, lengths)
+    question = Question(number, parent, function, media, fields.slice(body))
+    fields.end()
+    return question
+
+
+def pack_told(told: Told) -> bytes:
+    """Make the TOLD frame that answers a question; an output that fits no frame becomes an error."""
+    media = told.media_type.encode()
+    head = _packed(_TOLD, told.number, len(media)) + media
+    return frame(Kind.TOLD, head, _outcome(told.outcome, MAX_FRAME_BYTES - 1 - len(head)))
+
+
+def unpack_told(payload: bytes) -> Told:
+    """Read the payload of a TOLD frame."""
+    fields = _Fields(payload)
+    number, length = fields.take(_TOLD)
+    media = fields.text(length)
+    told = Told(number, _read_outcome(fields), media)
+    fields.end()
+    return told
+
+
+def _read_outcome(fields: "_Fields") -> Outcome:
+    body, code, compute_us = fields.take(_OUTCOME)
+    name = fields.text(code)
+    content = fields.slice(body)
+    return Outcome(b"", _failed(name, content), compute_us) if name else Outcome(content, None, compute_us)
 
 
 def _outcome(outcome: Outcome, most: int) -> bytes:
@@ -165,21 +212,23 @@ def _packed(shape: Struct, *values: int) -> bytes:
     try:
         return shape.pack(*values)
     except struct.error as error:
-        raise FrameError(f"A reply makes no frame: {error}.") from error
+        raise FrameError(f"A field does not fit its frame: {error}.") from error
 
 
 def _told(error: ServeliteError) -> bytes:
     """Write an error's words; what a careless author put among them becomes text."""
     fields = [{key: str(value) for key, value in dict(field).items()} for field in error.errors]
-    return json.dumps({"detail": error.detail, "errors": fields}).encode()
+    return json.dumps({"detail": error.detail, "errors": fields, "stage": str(error.stage)}).encode()
 
 
 def _failed(code: str, content: bytes) -> ServeliteError:
     try:
         said = json.loads(content)
-        return from_wire(code, said["detail"], said["errors"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FrameError(f"An error of the code '{code}' can't be read: {content[:80]!r}.") from error
+        error = from_wire(code, said["detail"], said["errors"])
+        error.stage = str(said.get("stage", ""))
+    except (ValueError, KeyError, TypeError, RecursionError) as wrong:
+        raise FrameError(f"An error of the code '{code}' can't be read: {content[:80]!r}.") from wrong
+    return error
 
 
 class _Fields:

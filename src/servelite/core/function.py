@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, TypeVar, Unpack, overload
 
 from servelite.core.errors import DefinitionError
 
@@ -102,6 +102,14 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
+Ask = Callable[[str, str, Any], Any]
+"""Asks another function for one's call: takes the call's id, the function's name and its input, and returns its output."""
+
+
+def _nobody(_request_id: str, name: str, _value: object) -> NoReturn:
+    raise DefinitionError(f"{name} was not called: a Context that was made by hand knows no functions. Give it one: Context(…, ask=…).")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a handler may know of its call: annotate a second parameter with it.
@@ -114,6 +122,17 @@ class Context:
     deadline_s: float
     media_type: str
     logger: "Logger"
+    ask: Ask = field(default=_nobody, repr=False, compare=False)
+
+    def call(self, name: str, value: Any) -> Any:
+        """Call another function that is served, for this call's account and within its time, and return its output.
+
+        Bytes are sent as they are, all else as JSON; text, bytes or the value of JSON come back.
+
+        Raises:
+            ServeliteError: what a client of that function would be told, for example InvalidInput.
+        """
+        return self.ask(self.request_id, name, value)
 
 
 @dataclass(frozen=True, slots=True)

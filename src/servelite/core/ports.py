@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from servelite.core.accounts import ApiKey, Spent
-from servelite.core.call import BatchReply, Call
+from servelite.core.call import BatchReply, Call, Question, Told
 from servelite.core.errors import ServeliteError
 from servelite.core.function import Description
 from servelite.core.month import DAY_US
@@ -19,6 +19,9 @@ class Worker(Protocol):
 
     on_end: Callable[[], None]
     """Called once when it has ended, for whatever reason."""
+
+    on_ask: Callable[[Question], None]
+    """Called when a handler asks for another function; `tell` answers. What it raises, a FrameError, ends the worker."""
 
     @property
     def is_alive(self) -> bool:
@@ -43,6 +46,10 @@ class Worker(Protocol):
         """
         ...
 
+    def tell(self, told: Told) -> None:
+        """Answer a question of the batch that it runs."""
+        ...
+
     def memory_kib(self, suspicious_kib: int) -> int:
         """Return the memory of its process and of those that it started; measured more exactly if above `suspicious_kib`."""
         ...
@@ -62,7 +69,8 @@ class Row(NamedTuple):
     code        `ok` or an error's code
     peak_kib    the worker's largest resident memory so far
     version     of the function: what its card says, or a digest of its folder
-    parent      the call of which it is a stage, and `stage` which one; both empty for a call of its own
+    parent      the call of which it is a stage, or whose handler made it; empty for a client's call
+    stage       which stage it is; empty for a call of its own, which its parent's row does not include
     memory_mib  the memory limit of the function; of a pipeline the largest of its stages
     cost_pico   its price in millionths of a millionth, free time not taken off
     gateway     the process that answered it; empty for one that is no gateway, as `servelite call`

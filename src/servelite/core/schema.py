@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, get_args, get_origin
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 from servelite.core.errors import DefinitionError, FieldError, FunctionFailed, InvalidInput, MalformedJson, ServeliteError
@@ -112,6 +112,27 @@ class _Given(GenerateJsonSchema):
         if field["type"] == "typed-dict-field" or field.get("serialization_exclude_if"):
             return super().field_is_required(field, total)
         return True
+
+
+def to_body(value: Any) -> tuple[str, bytes]:
+    """Return the media type and body that send any value: bytes as they are, all else as JSON; FunctionFailed where it can't say it."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return BINARY, bytes(value)
+    try:
+        body = to_json(value)
+    except Exception as error:  # types may bring serializers, which are user code
+        cure = "Send what JSON can say: for an array array.tolist()"
+        raise FunctionFailed(f"{type(value).__name__} can't be written as JSON: {error}. {cure}.") from error
+    if (b"NaN" in body or b"Infinity" in body) and (path := _non_finite(value)) is not None:
+        raise FunctionFailed(f"What was to be sent holds NaN or Infinity at {path or 'its root'}, which JSON has no words for.")
+    return JSON, body
+
+
+def from_body(body: bytes, media_type: str) -> Any:
+    """Return what an answer's body says: text, bytes, or the value of JSON."""
+    if media_type == TEXT:
+        return body.decode()
+    return json.loads(body) if media_type == JSON else body
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

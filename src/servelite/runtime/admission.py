@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from servelite.core.call import Call
 from servelite.core.errors import ServeliteError
 from servelite.core.pipeline import Each, FunctionStage, Glue, Node, Parallel, Route, Sequence
 from servelite.runtime.pool import Pool
@@ -9,17 +10,18 @@ from servelite.runtime.refusals import would_wait
 from servelite.runtime.resolution import Resolution
 
 
-def refusal(pipeline: str, patience_s: float, pools: Mapping[str, Pool], resolution: Resolution) -> ServeliteError | None:
+def refusal(call: Call, pools: Mapping[str, Pool], resolution: Resolution) -> ServeliteError | None:
     """Return what a call is told that is not to be let in; one that is finds its functions awake, or waking.
 
     Later its stages wait as long as they have to: it would be a pity about what is already done.
     """
+    pipeline, patience_s = call.function, call.patience_s
     resolved = resolution.find(pipeline)
     if all(pool.is_free for pool in resolved.certain):
         return None
     for pool in resolved.certain:
         pool.warm_up()
-        if (told := pool.refusal(patience_s)) is not None:
+        if (told := pool.refusal(patience_s, call.depth)) is not None:
             return told
     if patience_s:
         begun_us, _ = _expected_us(resolved.node, pipeline, pools, resolution)

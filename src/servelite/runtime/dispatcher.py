@@ -3,6 +3,9 @@
 There is no batching timer: a worker that becomes free takes everything that waits, up to `max_batch`.
 Under load batches form by themselves; a lone call never waits for company.
 
+A worker whose handler waits for another function gives its core to others. Its function may have as many workers again
+for calls that are one deeper, and so on, so there is always one that has nobody to wait for.
+
 A worker that dies takes its batch with it. Nobody knows which call was at fault, so each is run again
 alone; one that was alone is answered with the error, or run once more if its worker was killed from outside.
 """
@@ -52,7 +55,7 @@ class Dispatcher:
     def wake(self) -> None:
         """Have as many workers look at the queue as it has batches, if there are workers and cores for them."""
         while self.resting and self.queue.length > self._roused * self.workers.limits.max_batch:
-            if not self.cores.take(self, self._busy, self.workers.most):
+            if self._next_depth() is None or not self.cores.take(self, self._busy, self.workers.most):
                 return
             lane = self.resting.pop()
             lane.has_core = True
@@ -60,16 +63,42 @@ class Dispatcher:
             self._roused += 1
             lane.rouse()
 
+    def pause(self, lane: Lane) -> None:
+        """Let others have the core of a worker that waits for another function."""
+        lane.paused_us = self.now_us()
+        if not self.queue.is_by_depth:
+            self.queue.split()
+        self._give_core_back(lane)
+        self.wake()
+
+    def resume(self, lane: Lane) -> None:
+        """Let a worker go on that has waited for another function."""
+        lane.waited_us += self.now_us() - lane.paused_us
+        self.cores.take_again()
+        self._busy += 1
+        lane.has_core = True
+
+    @property
+    def all_wait(self) -> bool:
+        """Whether all workers wait for other functions, or leave."""
+        return not any(lane.may_take for lane in self.workers.lanes)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call could be run, and all workers wait for other functions."""
+        return self.queue.is_by_depth and self._next_depth() is not None and self.all_wait
+
     async def feed(self, lane: Lane) -> None:
         """Hand a worker batch after batch until it has to go."""
         self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
         self.fed += 1
         try:
             while lane.is_fit:
-                if not self.queue.length or not self._has_core(lane):
+                depth = self._next_depth()
+                if depth is None or not self._has_core(lane):
                     await self._rest(lane)
                     continue
-                batch, late = self.queue.take(lane.description.limits.max_batch, self.now_us())
+                batch, late = self.queue.take(lane.description.limits.max_batch, self.now_us(), depth)
                 if late:
                     refuse(late, too_late(self.name), self.statistics)
                 if batch:
@@ -80,6 +109,15 @@ class Dispatcher:
             self.fed -= 1
             self._give_core_back(lane)
             self.wake()
+
+    def _next_depth(self) -> int | None:
+        """Return the depth whose calls are next: the deepest that waits and has not as many workers as it may have; None for none."""
+        if not self.queue.length:
+            return None
+        if not self.queue.is_by_depth:
+            return 0
+        running = [lane.depth for lane in self.workers.lanes if not lane.leaves_for]
+        return next((depth for depth in self.queue.depths() if running.count(depth) < self.workers.most), None)
 
     async def _rest(self, lane: Lane) -> None:
         self._give_core_back(lane)
@@ -123,7 +161,9 @@ class Dispatcher:
             refuse(batch, not_run(self.name), self.statistics)
             raise
         finally:
-            lane.batch, lane.left_us = [], FOREVER
+            if lane.questions:
+                lane.drop_questions()
+            lane.batch, lane.left_us, lane.waited_us = [], FOREVER, 0
             for waiting in batch:
                 if waiting.over is not None:
                     waiting.over.set_result(None)
@@ -143,7 +183,7 @@ class Dispatcher:
                 waiting.answer.set_result(answer)
 
     def _learn(self, lane: Lane, reply: BatchReply) -> None:
-        self.forecast.saw_batch(reply.compute_us)
+        self.forecast.saw_batch(reply.compute_us + lane.waited_us)
         if lane.is_worth_a_look(reply.peak_kib):
             look_after_batch(lane, self.workers.replace)
 
@@ -154,7 +194,7 @@ class Dispatcher:
         logger.warning("%s Calls in its batch: %d.", error.detail, len(batch), extra=about)
         is_known = len(batch) == 1 and (batch[0].ends or not isinstance(error, WorkerKilled))
         if is_known or isinstance(error, Cancelled):
-            taken_us = shares(self.now_us() - lane.taken_us, len(batch))  # of one call, but where all clients of a batch left
+            taken_us = shares(lane.computed_us(self.now_us()), len(batch))  # of one call, but where all clients of a batch left
             outcomes = [Outcome(error=error, compute_us=us) for us in taken_us]
             self._answer(lane, batch, calls, BatchReply(outcomes, cpu_us=0, peak_kib=lane.memory_kib))
             return

@@ -16,6 +16,7 @@ from servelite.core.errors import (
     ServeliteError,
 )
 from servelite.core.function import Description
+from servelite.runtime.children import Children
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
@@ -23,11 +24,9 @@ from servelite.runtime.pool import Pool
 from servelite.runtime.refusals import check_media_type, no_function, not_run, too_large
 from servelite.runtime.resolution import Resolution
 from servelite.runtime.starting import FindStage, Starting
+from servelite.runtime.watch import Watch
 
 MIB = 1024 * 1024
-
-LOOK_EVERY_S = 0.1
-"""How often workers are looked at: a process that fills memory at 4 GB/s is over its limit by 400 MB when it is found."""
 
 BODIES_BYTES = 64 * MIB
 """What large bodies of calls that are read, wait or run may take together: ten of the default limit."""
@@ -63,7 +62,9 @@ class Engine:
         find_stage: FindStage = lambda _name, _pipeline: None,
     ) -> None:
         """Answer calls to the functions of some pools, and to those that `find_stage` finds for the pipelines among them."""
-        self.pools = dict(pools)
+        self.pools: dict[str, Pool] = {}
+        self.children = Children(self.pools, self.new_id, self.call)
+        self._take_in(pools)
         self.resolution = Resolution(self.pools)
         self._pipelines = Pipelines(self.pools, self.resolution, meter, self.new_id)
         self.accounts = meter.accounts
@@ -71,13 +72,13 @@ class Engine:
         self.folders: Mapping[str, Path] = {}  # where the functions come from, for those who watch for edits
         self.ledger = meter.ledger
         self._memory = memory
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Watch(self._look)
         self.now_s = now_s
         self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
         self._going_on: set[asyncio.Task[Any]] = set()
-        self._starting = Starting(self.pools, self.resolution, find_stage)
+        self._starting = Starting(self.pools, self.resolution, find_stage, self._take_in)
         self.refused: Counter[str] = Counter()
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -93,7 +94,7 @@ class Engine:
             ServeliteError: a worker can't be started; not if lenient.
         """
         await self.accounts.start()
-        self._begin_to_watch()
+        self._watch.begin()
         failed = await self._starting.start(OTHERS_START_S if is_lenient else None)
         failed += self.resolution.misfits().values()
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
@@ -103,6 +104,15 @@ class Engine:
             raise failed[0]
         for error in failed:
             logger.error("not every function is served: %s It is tried again.", error.detail)
+
+    async def add(self, name: str, beside: str) -> None:
+        """Serve one more function, if there is one of this name beside another one; ServeliteError where it can't be started."""
+        await self._starting.add(name, beside)
+
+    def _take_in(self, pools: Mapping[str, Pool]) -> None:
+        self.pools.update(pools)
+        for pool in pools.values():
+            pool.make_call = self.children.call
 
     async def call(self, call: Call, read_body: ReadBody | None = None) -> Answer:
         """Answer a call; its body is read only once it is admitted. Whether it repeats another, only its body can tell.
@@ -115,7 +125,7 @@ class Engine:
             ServiceError: the call could not be run or recorded.
         """
         pool = self._find(call.function)
-        if self._is_draining:
+        if self._is_draining and call.above is None:  # what runs is let end, with the calls that it makes
             raise not_run(call.function)
         description = self.describe(call.function)
         check_media_type(description, call)
@@ -190,6 +200,8 @@ class Engine:
     async def _read(self, call: Call, read_body: ReadBody | None) -> None:
         if read_body is not None:
             call.body = await read_body()
+        elif call.above is not None:  # it came from a handler
+            self.hold(call, len(call.body))
         if len(call.body) > self.max_body_bytes:
             raise too_large(self.max_body_bytes)
 
@@ -262,8 +274,7 @@ class Engine:
 
     async def stop(self) -> None:
         """End all workers and close the ledger."""
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.stop()
         self._starting.cancel()
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
@@ -274,22 +285,11 @@ class Engine:
             await self.accounts.stop()
             self.ledger.close()
 
-    def _begin_to_watch(self, ended: asyncio.Task[None] | None = None) -> None:
-        """Look around from now on; a fault there is told, and does not end it."""
-        if ended is not None:
-            if ended.cancelled():
-                return
-            logger.critical("the watch over the workers failed and begins anew, by a fault of servelite", exc_info=ended.exception())
-        self._watch = asyncio.create_task(self._look_around())
-        self._watch.add_done_callback(self._begin_to_watch)
-
-    async def _look_around(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            for pool in self.pools.values():
-                pool.look()
-            self._starting.look()
-            self._memory.look()
+    def _look(self) -> None:
+        for pool in self.pools.values():
+            pool.look()
+        self._starting.look()
+        self._memory.look()
 
     def _find(self, name: str) -> Pool:
         pool = self.pools.get(name)

@@ -113,7 +113,8 @@ class Flow:
         if node is self.node:
             told = f"{self.function.name} ran past its limit of {node.timeout_s:g} s and was stopped."
             raise TimedOut(f"{told} Send less, or give it more: stage(…, timeout_s=…).")
-        raise _placed(TimedOut(f"It took longer than the {node.timeout_s:g} s that its pipeline gives it."), node, path)
+        late = TimedOut(f"It took longer than the {node.timeout_s:g} s that its pipeline gives it.")
+        raise placed(late, path.shown(title(node)))
 
     async def _run(self, node: Node, given: Payload, path: Path) -> Payload:
         match node:
@@ -137,7 +138,7 @@ class Flow:
         try:
             return await self.ask(self, node, given, path)
         except ServeliteError as error:
-            raise _placed(error, node, path) from None
+            raise placed(error, path.shown(title(node))) from None
 
     async def _parallel(self, node: Parallel, given: Payload, path: Path) -> Payload:
         runs = [self.run(branch, given, Path((*path.branches, name), path.items)) for name, branch in node.branches]
@@ -147,7 +148,7 @@ class Flow:
         try:
             items = items_of(given)
         except ServeliteError as error:
-            raise _placed(error, node, path) from None
+            raise placed(error, path.shown(title(node))) from None
         outputs, numbers = list(items), iter(range(len(items)))
 
         async def take_turns() -> None:
@@ -204,9 +205,9 @@ def _pauses(retry: Retry | None) -> Sequence[float]:
     return [retry.backoff_s * 2**number for number in range(retry.times)] if retry else ()
 
 
-def _placed(error: ServeliteError, node: Node, path: Path) -> ServeliteError:
+def placed(error: ServeliteError, place: str) -> ServeliteError:
     """Return an error with the stage where it happened, `outer/inner` in a pipeline of pipelines; a copy, for a raised one grows."""
-    told, place = copy(error), path.shown(title(node))
+    told = copy(error)
     told.stage = f"{place}/{error.stage}" if error.stage else place
     told.detail = f"{place}{'/' if error.stage else ': '}{error.detail}"
     told.args = (told.detail,)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from servelite.core.call import Answer
 from servelite.core.errors import WorkerDied
 from servelite.core.function import Description
 from servelite.core.ports import Worker
@@ -21,6 +22,9 @@ RECYCLE_SHARE = 0.7
 FULL_SHARE = 0.9
 """Of the limit: grown beyond, a worker takes no more calls, whether its successor is ready or not."""
 
+EXTRA_IDLE_S = 10.0
+"""How long a worker may have nothing to do that is one more than `max_workers`."""
+
 
 @dataclass(slots=True, eq=False)
 class Lane:
@@ -33,6 +37,8 @@ class Lane:
     batch        the calls that it runs
     taken_us     when it took them
     left_us      when the last of their callers left; FOREVER while one waits
+    questions    what its handler asks of other functions at the moment, by number
+    waited_us    for how long it only waited for that, of this batch, and `paused_us` since when it does
     memory_kib   its memory when it was last looked at, at `looked_us`
     peak_kib     its largest memory so far, as it says itself
     is_trial     whether it was started to see if an edit can be loaded: until it is ready, nobody counts on it
@@ -53,6 +59,9 @@ class Lane:
     batches: int = 0
     taken_us: int = 0
     left_us: int = FOREVER
+    questions: dict[int, asyncio.Future[Answer]] = field(default_factory=dict)
+    waited_us: int = 0
+    paused_us: int = 0
     memory_kib: int = 0
     looked_us: int = 0
     peak_kib: int = 0
@@ -68,6 +77,16 @@ class Lane:
         return not self.leaves_for and self.worker.is_alive
 
     @property
+    def may_take(self) -> bool:
+        """Whether it takes another batch, at once or soon: it neither leaves nor waits for other functions, and is no trial."""
+        return not self.leaves_for and not self.questions and bool(self.ready_us or not self.is_trial)
+
+    @property
+    def depth(self) -> int:
+        """How many handlers wait for its batch; -1 where it has none."""
+        return self.batch[0].call.depth if self.batch else -1
+
+    @property
     def is_full(self) -> bool:
         """Whether it has so little memory left that it should take no more calls."""
         return self.memory_kib > max(self.recycle_kib, FULL_SHARE * self.limit_kib)
@@ -79,13 +98,27 @@ class Lane:
             return "starting"
         if not self.is_fit:
             return "leaving"
+        if self.questions:
+            return "waiting"
         return "busy" if self.has_core else "idle"
+
+    def is_idle_for_long(self, now_us: int, *, is_extra: bool) -> bool:
+        """Tell whether it had nothing to do for as long as it may."""
+        if self.state != "idle":
+            return False
+        idle_s = self.description.limits.idle_s
+        return now_us - self.idle_since_us >= (min(idle_s, EXTRA_IDLE_S) if is_extra else idle_s) * 1e6
 
     def wait(self, arrived_us: int) -> Wait:
         """Split the wait of a call of its batch into what the worker's start took and what is left."""
         waited_us = self.taken_us - arrived_us
         init_us = self.ready_us - max(arrived_us, self.started_us) if arrived_us < self.ready_us else 0
         return Wait(waited_us - init_us, init_us)
+
+    def computed_us(self, now_us: int) -> int:
+        """Return what its batch took until now, without what its handler only waited for."""
+        waits_us = now_us - self.paused_us if self.questions else 0
+        return now_us - self.taken_us - self.waited_us - waits_us
 
     def is_worth_a_look(self, peak_kib: int) -> bool:
         """Tell after a batch, given its highest memory so far, whether to measure it: while it settles, and when it may be large."""
@@ -105,6 +138,17 @@ class Lane:
         if not self.leaves_for:
             self.leaves_for = self.end = reason
             self.rouse()
+
+    def drop_questions(self) -> None:
+        """Leave what it asks of other functions: its batch has ended, and nobody is told."""
+        dropped, self.questions = self.questions, {}
+        for question in dropped.values():
+            question.cancel()
+
+    def cancel_questions(self) -> None:
+        """Leave what it asks of other functions; its handler is told so, and may end."""
+        for question in self.questions.values():
+            question.cancel()
 
     async def rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until it is roused."""

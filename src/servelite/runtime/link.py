@@ -5,19 +5,27 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from servelite.core.call import Question
 from servelite.core.errors import FrameError
-from servelite.core.frames import FrameReader, Kind
+from servelite.core.frames import FrameReader, Kind, unpack_ask
 
 logger = logging.getLogger("servelite.worker")
 
 
 class Link(asyncio.Protocol):
-    """One question at a time, each answered by one frame, or by parts and a last one."""
+    """One exchange at a time: what is sent is answered by one frame, or by parts and a last one; before it the worker may ask back.
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    on_lost   called when the other side is gone
+    on_ask    called with what the worker asks; what it raises is a fault of the worker's
+    on_fault  called when the worker sent what it may not
+    """
+
+    def __init__(self, on_lost: Callable[[], None], on_ask: Callable[[Question], None], on_fault: Callable[[FrameError], None]) -> None:
         self.is_lost = False
-        self.questions = 0
+        self.exchanges = 0
         self._on_lost = on_lost
+        self._on_ask = on_ask
+        self._on_fault = on_fault
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[Kind, list[bytes]]] | None = None
@@ -43,23 +51,37 @@ class Link(asyncio.Protocol):
         """Send bytes and return the answer's kind and payloads; ConnectionError where the other side is gone."""
         if self.is_lost or self._transport is None:
             raise ConnectionError
-        self.questions += 1
+        self.exchanges += 1
         self._payloads = []
         self._answer = self._loop.create_future()
         self._transport.write(sent)
         return await self._answer
 
+    def send(self, sent: bytes) -> None:
+        """Send bytes in the middle of an exchange; nothing where the other side is gone."""
+        if not self.is_lost and self._transport is not None:
+            self._transport.write(sent)
+
     def data_received(self, data: bytes) -> None:
         try:
             for kind, payload in self._reader.feed(data):
-                if self._answer is None or self._answer.done():
-                    raise FrameError("It sent a frame that nobody asked for.")
-                self._payloads.append(payload)
-                if kind is not Kind.PART:
-                    self._answer.set_result((kind, self._payloads))
+                self._take(kind, payload)
         except FrameError as error:
             logger.error("a worker is ended: %s", error.detail)
+            self._on_fault(error)
             self.close()
+
+    def _take(self, kind: Kind, payload: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            raise FrameError("It sent a frame that nobody asked for.")
+        if kind is Kind.ASK:
+            if not self.exchanges:
+                raise FrameError("It asked for another function before it was ready.")
+            self._on_ask(unpack_ask(payload))
+            return
+        self._payloads.append(payload)
+        if kind is not Kind.PART:
+            self._answer.set_result((kind, self._payloads))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True

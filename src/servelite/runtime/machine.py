@@ -50,6 +50,10 @@ class Cores:
         self.busy += 1
         return True
 
+    def take_again(self) -> None:
+        """Let a worker go on that gave its core back while it waited, whoever has it now: it has begun, and others wait for it."""
+        self.busy += 1
+
     def may_stay(self, own: int, most: int) -> bool:
         """Tell whether a worker that ended a batch may begin the next, or has to let another function's go first."""
         return own == 1 or not (self._wanting or self.busy > max(self.count, most))

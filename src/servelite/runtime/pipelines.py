@@ -30,7 +30,7 @@ class Pipelines:
 
     def admit(self, call: Call) -> None:
         """Refuse a call whose stages would keep it waiting for too long; see `Pool.admit`."""
-        told = refusal(call.function, call.patience_s, self._pools, self._resolution)
+        told = refusal(call, self._pools, self._resolution)
         if told is not None:
             raise self._counted(call, told)
 
@@ -83,7 +83,7 @@ class Pipelines:
         asked = Call(
             self._new_id(), name, given.media_type, given.body, call.account, key_id=call.key_id, part=part, parent=call.id, stage=stage
         )
-        asked.patience_s, asked.tally = flow.patience_s, flow.tally
+        asked.patience_s, asked.tally, asked.above, asked.depth = flow.patience_s, flow.tally, call, call.depth
         if isinstance(function, Description) and function.pipeline is not None:
             answer = await self._answer_within(flow, asked, given)
         else:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from servelite.core.call import Answer, Call
-from servelite.core.errors import Cancelled, ServeliteError
+from servelite.core.call import Answer, Call, Question
+from servelite.core.errors import Cancelled, DefinitionError, NoWorker, ServeliteError
 from servelite.core.function import Description
 from servelite.core.ports import Worker
 from servelite.runtime.dispatcher import Dispatcher
@@ -14,6 +14,7 @@ from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Machine
 from servelite.runtime.memory_limits import kill_those_beyond
 from servelite.runtime.metering import Meter
+from servelite.runtime.questions import MakeCall, Questions
 from servelite.runtime.refusals import no_worker, not_run, queue_full, refuse, too_late, would_wait
 from servelite.runtime.statistics import Statistics
 from servelite.runtime.waiting import FOREVER, Queue, Waiting
@@ -26,9 +27,18 @@ GROW_WAIT_US = 50_000
 """A wait that is worth another worker: half of what the smallest one takes to start."""
 
 
+async def make_no_call(parent: Call, question: Question, _left_s: float) -> Answer:
+    """Refuse, where there is but one function."""
+    raise DefinitionError(f"{parent.function} can't call {question.function}: no other function is served.")
+
+
 @dataclass(slots=True, eq=False)
 class Pool:
-    """Answers the calls of one function; `new_worker` makes a worker with so many threads, not started yet."""
+    """Answers the calls of one function.
+
+    new_worker  makes a worker with so many threads, not started yet
+    make_call   makes the calls that handlers ask for
+    """
 
     name: str
     new_worker: Callable[[int], Worker]
@@ -36,18 +46,21 @@ class Pool:
     now_us: Callable[[], int]
     machine: Machine
     statistics: Statistics = field(default_factory=Statistics)
+    make_call: MakeCall = make_no_call
     workers: Workers = field(init=False)
     _forecast: Forecast = field(default_factory=Forecast)
     _queue: Queue = field(default_factory=Queue)
     _dispatcher: Dispatcher = field(init=False)
+    _questions: Questions = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _is_stopped: bool = False
 
     def __post_init__(self) -> None:
         parts = self.now_us, self.machine, self.statistics, self._forecast
-        self.workers = Workers(self.name, self.new_worker, self._feed, self._despair, *parts)
+        self.workers = Workers(self.name, self.new_worker, self._feed, self._despair, self._asked, *parts)
         seen = self.statistics, self._forecast
         self._dispatcher = Dispatcher(self.name, self._queue, self.workers, self.meter, self.now_us, self.machine.cores, *seen)
+        self._questions = Questions(self.name, self._dispatcher, self._make_call, self.now_us, self._unstick)
 
     async def start(self) -> None:
         """Start the first worker; see `Workers.start`."""
@@ -68,20 +81,21 @@ class Pool:
             Overloaded: the queue is full, or the wait would be longer than its caller's patience.
             NoWorker: there is no worker, and the last start of one failed.
         """
-        if (refusal := self.refusal(call.patience_s)) is not None:
+        if (refusal := self.refusal(call.patience_s, call.depth)) is not None:
             raise self._counted(refusal)
 
-    def refusal(self, patience_s: float) -> ServeliteError | None:
+    def refusal(self, patience_s: float, depth: int) -> ServeliteError | None:
         """Return what a call with so much patience, 0 for the function's `timeout_s`, is to be told if it is not to be let in."""
-        if self.is_free:
+        waiting = self._queue.ahead_of(depth)
+        if not waiting and self._dispatcher.resting:
             return None
         if self.workers.is_hopeless:
             return no_worker(self.name)
-        if self._queue.length >= QUEUE_LIMIT:
+        if waiting >= QUEUE_LIMIT:
             return queue_full(self.name, QUEUE_LIMIT)
         patience_us = self._patience_us(patience_s)
-        if self._wait_us(1) > patience_us or not self._dispatcher.fed:
-            return self._refusal_beyond(patience_us, is_said=bool(patience_s))
+        if self._wait_us(1, waiting) > patience_us or not self._dispatcher.fed:
+            return self._refusal_beyond(patience_us, waiting, is_said=bool(patience_s), is_deep=depth > 0)
         return None
 
     async def answer(self, call: Call) -> Answer:
@@ -91,7 +105,7 @@ class Pool:
             ServiceError: the call could not be run or recorded.
             Overloaded: it has waited too long.
         """
-        if self._queue.length >= QUEUE_LIMIT:  # others may have come while its body did
+        if self._queue.ahead_of(call.depth) >= QUEUE_LIMIT:  # others may have come while its body did
             raise self._counted(queue_full(self.name, QUEUE_LIMIT))
         waiting = self.submit(call)
         try:
@@ -105,7 +119,7 @@ class Pool:
         """Have a call wait for a worker; ServiceError where there can't be one."""
         if self._is_stopped:
             raise not_run(self.name)
-        if call.parent and self.workers.is_hopeless:  # other calls were told when they were to be let in
+        if call.stage and self.workers.is_hopeless:  # other calls were told when they were to be let in
             raise no_worker(self.name)
         now_us = self.now_us()
         until_us = now_us + self._patience_us(call.patience_s) if self._dispatcher.fed or call.patience_s else FOREVER
@@ -115,6 +129,8 @@ class Pool:
             self._dispatcher.wake()
         else:
             self._grow()
+        if call.depth:
+            self._unstick()
         return waiting
 
     def give_up(self, waiting: Waiting) -> bool:
@@ -127,7 +143,10 @@ class Pool:
                 waiting.over = self._loop.create_future()
                 if all(one.answer.done() for one in lane.batch):
                     lane.left_us = self.now_us()
-                    self._cancel_if_cheaper(lane)
+                    if lane.questions:
+                        lane.cancel_questions()  # its handler is told, and may have ended by the next look
+                    else:
+                        self._cancel_if_cheaper(lane)
                 return True
         return False
 
@@ -135,7 +154,7 @@ class Pool:
         """Record a call that was given up, and that a worker still runs, with what it took up to now; the rest is nobody's."""
         for lane in self.workers.lanes:
             if waiting in lane.batch:
-                took_us = (self.now_us() - lane.taken_us) // len(lane.batch)
+                took_us = lane.computed_us(self.now_us()) // len(lane.batch)
                 self.meter.settle_so_far(waiting.call, lane.wait(waiting.arrived_us), took_us, lane.memory_kib, lane.description)
 
     def warm_up(self) -> None:
@@ -153,6 +172,7 @@ class Pool:
         for lane in self.workers.lanes:
             if lane.left_us < FOREVER:
                 self._cancel_if_cheaper(lane)
+        self._unstick()
         self.workers.end_idle()
         kill_those_beyond(self.workers.lanes, self.name, now_us)
 
@@ -175,7 +195,7 @@ class Pool:
     def expected_us(self) -> tuple[float, float]:
         """How long the next call would wait, and how long it would run, as far as that is known."""
         fed = self._dispatcher.fed
-        wait_us = 0.0 if self.is_free else self._wait_us(fed) + (0.0 if fed else self._forecast.init_us)
+        wait_us = 0.0 if self.is_free else self._wait_us(min(fed, self.workers.most)) + (0.0 if fed else self._forecast.init_us)
         return wait_us, self._forecast.batch_us
 
     @property
@@ -196,13 +216,16 @@ class Pool:
     def _patience_us(self, said_s: float) -> int:
         return int((said_s or self.workers.limits.timeout_s) * 1e6)
 
-    def _wait_us(self, workers: int) -> float:
-        return self._forecast.wait_us(self._queue.length, self.workers.limits.max_batch, workers)
+    def _wait_us(self, workers: int, waiting: int | None = None) -> float:
+        ahead = self._queue.length if waiting is None else waiting
+        return self._forecast.wait_us(ahead, self.workers.limits.max_batch, workers)
 
-    def _refusal_beyond(self, patience_us: float, *, is_said: bool) -> ServeliteError | None:
+    def _refusal_beyond(self, patience_us: float, waiting: int, *, is_said: bool, is_deep: bool) -> ServeliteError | None:
         """Refuse a call that even all workers together would keep waiting; a function that sleeps wakes for the next."""
         is_cold = not self._dispatcher.fed
-        wait_us = self._wait_us(self._dispatcher.fed) + self._forecast.init_us * is_cold
+        wait_us = self._wait_us(min(self._dispatcher.fed, self.workers.most), waiting) + self._forecast.init_us * is_cold
+        if is_deep and self._dispatcher.all_wait:  # perhaps for this very call: it gets a worker of its own
+            wait_us = self._forecast.init_us
         if wait_us > patience_us and (is_said or not is_cold):
             self._grow()
             return would_wait(self.name, wait_us, patience_us)
@@ -219,10 +242,26 @@ class Pool:
         if not self.workers.staying or self.machine.cores.has_one_for(self.workers.most):
             self.workers.grow()
 
+    def _unstick(self) -> None:
+        """Start a worker for calls that those wait for who hold all the others; where there can be none, nobody may wait for it."""
+        if self._dispatcher.is_stuck:
+            try:
+                self.workers.grow_beyond()
+            except NoWorker as error:
+                refuse(self._queue.take_deep(), error, self.statistics)
+
     # what the workers need of their pool
 
     async def _feed(self, lane: Lane) -> None:
         await self._dispatcher.feed(lane)
+        if self._queue.length and lane.leaves_for:  # a call came as it left
+            self._grow()
+
+    def _asked(self, lane: Lane, question: Question) -> None:
+        self._questions.asked(lane, question)
+
+    async def _make_call(self, parent: Call, question: Question, left_s: float) -> Answer:
+        return await self.make_call(parent, question, left_s)
 
     def _despair(self) -> None:
         refuse(self._queue.take_all(), no_worker(self.name), self.statistics)

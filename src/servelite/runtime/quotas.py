@@ -57,6 +57,8 @@ class Quotas:
     def enter(self, call: Call) -> None:
         """Let a call in, as far as its account's rate goes; `leave` follows.
 
+        What a handler calls is no call of its account's client, and counts for no rate.
+
         Raises:
             RateLimited: the account makes more calls than it may, in a second or at once.
         """
@@ -64,14 +66,14 @@ class Quotas:
         if account is None:
             return
         allowance = account.allowance
-        if allowance.concurrent_calls is not None and account.running >= allowance.concurrent_calls:
+        if allowance.concurrent_calls is not None and account.running >= allowance.concurrent_calls and not call.depth:
             raise _too_many_at_once(account)
-        if allowance.calls_per_s is not None:
+        if allowance.calls_per_s is not None and not call.depth:
             _pace(account, allowance.calls_per_s, self._now_us())
-        account.running += 1
+        account.running += not call.depth
 
     def hold(self, call: Call, limits: Limits) -> None:
-        """Hold a call's time limit back, as its tariff would bill it.
+        """Hold a call's time limit back, as its tariff would bill it; it may use what those hold back that wait for it.
 
         Raises:
             QuotaExhausted: what the account may use this month is used up, or held back by its running calls.
@@ -80,7 +82,8 @@ class Quotas:
         if account is None or account.allowance.credit_micro is None:
             return
         self._in_month()
-        if self._is_exhausted(account, account.held_units, account.held_calls):
+        above_units, above_calls = _held_above(call)
+        if self._is_exhausted(account, account.held_units - above_units, account.held_calls - above_calls):
             raise self._exhausted(account)
         most_us = self.tariff.billed_us(int(limits.timeout_s * MICRO))
         call.held_units = self.tariff.units(most_us, self.tariff.mib_us(most_us, limits.memory_mib))
@@ -102,7 +105,7 @@ class Quotas:
         """Take note that a call which entered has ended, whatever came of it."""
         account = self._find(call.account)
         if account is not None:
-            account.running -= 1
+            account.running -= not call.depth
             _give_back(account, call)
 
     def free_left_us(self, name: str) -> int | None:
@@ -183,6 +186,16 @@ def _give_back(account: _Account, call: Call) -> None:
         account.held_units -= call.held_units
         account.held_calls -= 1
         call.held_units = 0
+
+
+def _held_above(call: Call) -> tuple[int, int]:
+    """Return what those hold back that wait for a call, and how many they are."""
+    held_units = held_calls = 0
+    while call.above is not None:
+        call = call.above
+        held_units += call.held_units
+        held_calls += call.held_units > 0
+    return held_units, held_calls
 
 
 def _pace(account: _Account, calls_per_s: float, now_us: int) -> None:

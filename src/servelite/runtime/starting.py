@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from servelite.core.errors import NoWorker, ServeliteError
 from servelite.core.function import Description
@@ -15,16 +15,20 @@ STARTS_AT_ONCE = 4
 FindStage = Callable[[str, str], Pool | None]
 """Finds a function that a pipeline names, by name and pipeline; None where there is none."""
 
+TakeIn = Callable[[Mapping[str, Pool]], None]
+"""Puts pools among those that are served, by name."""
+
 logger = logging.getLogger("servelite.engine")
 
 
 class Starting:
     """Starts pools, and takes in the functions that pipelines name."""
 
-    def __init__(self, pools: dict[str, Pool], resolution: Resolution, find_stage: FindStage) -> None:
+    def __init__(self, pools: Mapping[str, Pool], resolution: Resolution, find_stage: FindStage, take_in: TakeIn) -> None:
         self._pools = pools
         self._resolution = resolution
         self._find_stage = find_stage
+        self._put_in = take_in
         self._starts: dict[Pool, asyncio.Task[ServeliteError | None]] = {}
         self._looked_at: dict[str, Description | None] = {}
         self._incomplete: set[str] = set()
@@ -43,6 +47,20 @@ class Starting:
             failed = {pool: again for pool, error in failed.items() if (again := await self._again(pool, error))}
         self._is_waited_for = False
         return list(failed.values())
+
+    async def add(self, name: str, beside: str) -> None:
+        """Serve one more function, if there is one of this name beside another one; ServeliteError where it can't be started."""
+        pool = self._find_stage(name, beside)
+        if pool is None:
+            return
+        self._put_in({name: pool})
+        (task,) = starting = self._begin([pool])
+        while starting:  # with the stages that it names, if it is a pipeline
+            await asyncio.wait(starting)
+            self.look()
+            starting = [one for one in self._starts.values() if not one.done()]
+        if error := task.result():
+            raise error
 
     async def take_in(self) -> None:
         """Start the functions that pipelines name and that are not served yet: one was saved anew."""
@@ -97,6 +115,6 @@ class Starting:
         """Take in the functions that a pipeline names and that stand beside it; return what is new."""
         missing = [name for name in self._resolution.stages(pipeline) if name not in self._pools]
         added = {name: pool for name in missing if (pool := self._find_stage(name, pipeline))}
-        self._pools.update(added)
+        self._put_in(added)
         (self._incomplete.add if len(added) < len(missing) else self._incomplete.discard)(pipeline)
         return list(added.values())

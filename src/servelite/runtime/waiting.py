@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from servelite.core.call import Answer, Call
@@ -34,14 +35,19 @@ class Waiting:
 
 @dataclass(slots=True)
 class Queue:
-    """First come, first served; `length` counts those whose caller still waits."""
+    """First come, first served; `length` counts those whose caller still waits.
+
+    Where a handler calls other functions, calls of handlers stand in lines of their own, one for each depth: whoever waits for
+    such a call holds a worker meanwhile. Elsewhere there is but the one line, so that batches are as large as may be.
+    """
 
     length: int = 0
-    _calls: deque[Waiting] = field(default_factory=deque)
+    is_by_depth: bool = False
+    _lines: dict[int, deque[Waiting]] = field(default_factory=lambda: {0: deque()})
 
     def add(self, waiting: Waiting) -> None:
-        """Put a call at the end."""
-        self._calls.append(waiting)
+        """Put a call at the end of its line."""
+        self._line(waiting).append(waiting)
         self.length += 1
 
     def add_again(self, batch: list[Waiting]) -> None:
@@ -49,21 +55,38 @@ class Queue:
         for waiting in reversed(batch):
             if not waiting.answer.done():
                 waiting.is_taken, waiting.until_us = False, FOREVER
-                self._calls.appendleft(waiting)
+                self._line(waiting).appendleft(waiting)
                 self.length += 1
+
+    def split(self) -> None:
+        """Give each depth a line of its own from now on."""
+        self.is_by_depth = True
+        for waiting in list(self._lines.pop(0)):
+            self._line(waiting).append(waiting)
+        self._lines.setdefault(0, deque())
+
+    def depths(self) -> list[int]:
+        """Return the depths of those that wait, the deepest first."""
+        return sorted((depth for depth, line in self._lines.items() if any(not one.answer.done() for one in line)), reverse=True)
+
+    def ahead_of(self, depth: int) -> int:
+        """Return how many go before the next call of a depth."""
+        if not self.is_by_depth or depth == 0:
+            return self.length
+        return sum(not one.answer.done() for other, line in self._lines.items() if other >= depth for one in line)
 
     def forget(self, waiting: Waiting) -> None:
         """Leave out a call whose caller is gone; its body is not kept until its turn."""
         waiting.call.body, waiting.is_taken = b"", True
         self.length -= 1
-        if len(self._calls) > 2 * self.length + 100:
-            self._calls = deque(one for one in self._calls if not one.answer.done())
+        if sum(map(len, self._lines.values())) > 2 * self.length + 100:
+            self._keep(lambda one: not one.answer.done())
 
-    def take(self, most: int, now_us: int) -> tuple[list[Waiting], list[Waiting]]:
+    def take(self, most: int, now_us: int, depth: int = 0) -> tuple[list[Waiting], list[Waiting]]:
         """Return what fits in one batch of at most `most` calls, and those on the way that have waited too long."""
         batch: list[Waiting] = []
         late: list[Waiting] = []
-        calls, size = self._calls, 0
+        calls, size = self._lines[depth], 0
         while calls and len(batch) < most:
             waiting = calls[0]
             size += len(waiting.call.body)
@@ -84,22 +107,30 @@ class Queue:
 
     def take_late(self, now_us: int) -> list[Waiting]:
         """Return those that have waited too long, wherever they stand."""
-        late = [one for one in self._calls if one.until_us < now_us and not one.answer.done()]
-        if late:
-            gone = set(map(id, late))
-            self._calls = deque(one for one in self._calls if id(one) not in gone)
-            self.length -= len(late)
-        return late
+        return self._take_those(lambda one: one.until_us < now_us)
+
+    def take_deep(self) -> list[Waiting]:
+        """Return those that handlers wait for."""
+        return self._take_those(lambda one: one.call.depth > 0)
 
     def take_all(self) -> list[Waiting]:
         """Return all that wait, and be empty."""
-        all_ = [one for one in self._calls if not one.answer.done()]
-        for waiting in self._calls:
-            waiting.is_taken = True
-        self._calls.clear()
-        self.length = 0
-        return all_
+        return self._take_those(lambda _: True)
 
     def oldest_us(self) -> int:
         """Return when the first that waits arrived; FOREVER where none does."""
-        return next((one.arrived_us for one in self._calls if not one.answer.done()), FOREVER)
+        return min(next((one.arrived_us for one in line if not one.answer.done()), FOREVER) for line in self._lines.values())
+
+    def _line(self, waiting: Waiting) -> deque[Waiting]:
+        return self._lines.setdefault(waiting.call.depth if self.is_by_depth else 0, deque())
+
+    def _take_those(self, are_meant: Callable[[Waiting], bool]) -> list[Waiting]:
+        taken = [one for line in self._lines.values() for one in line if not one.answer.done() and are_meant(one)]
+        if taken:
+            gone = set(map(id, taken))
+            self._keep(lambda one: id(one) not in gone)
+            self.length -= len(taken)
+        return taken
+
+    def _keep(self, are_kept: Callable[[Waiting], bool]) -> None:
+        self._lines = {depth: deque(filter(are_kept, line)) for depth, line in self._lines.items()}

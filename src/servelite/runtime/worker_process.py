@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from servelite.core import frames
-from servelite.core.call import BatchReply, Call
+from servelite.core.call import BatchReply, Call, Question, Told
 from servelite.core.errors import DefinitionError, FrameError, NoWorker, ServeliteError, TimedOut, WorkerDied, WorkerKilled
 from servelite.core.frames import Kind
 from servelite.core.function import Description
@@ -38,7 +38,8 @@ class WorkerProcess:
         self._environment = environment
         self._function = function
         self.on_end: Callable[[], None] = lambda: None
-        self._link = Link(self._ended)
+        self.on_ask: Callable[[Question], None] = lambda _: None
+        self._link = Link(self._ended, self._asked, self._at_fault)
         self._process: asyncio.subprocess.Process | None = None
         self._timeout_s = float("inf")
         self._verdict: ServeliteError | None = None
@@ -118,8 +119,12 @@ class WorkerProcess:
         try:
             return frames.unpack_reply(payloads, len(calls))
         except FrameError as error:
-            self._kill()
-            raise WorkerDied(f"The worker of {self._function} was ended: {error.detail}") from error
+            self._at_fault(error)
+            raise self._death() from error
+
+    def tell(self, told: Told) -> None:
+        """Answer a question of the batch that it runs."""
+        self._link.send(frames.pack_told(told))
 
     def memory_kib(self, suspicious_kib: int) -> int:
         """Return the memory of the process and those that it started; see `memory.memory_kib`."""
@@ -170,12 +175,18 @@ class WorkerProcess:
     def _ended(self) -> None:
         self.on_end()
 
+    def _asked(self, question: Question) -> None:
+        self.on_ask(question)
+
+    def _at_fault(self, error: FrameError) -> None:
+        self.kill(WorkerDied(f"The worker of {self._function} was ended: {error.detail}"))
+
     def _expire(self) -> None:
         """Look once more after what has arrived is read: if this process itself was late, the answer may be there."""
-        self._loop.call_later(READ_GRACE_S, self._kill_late, self._link.questions)
+        self._loop.call_later(READ_GRACE_S, self._kill_late, self._link.exchanges)
 
-    def _kill_late(self, question: int) -> None:
-        if self._link.is_waiting and self._link.questions == question:
+    def _kill_late(self, exchange: int) -> None:
+        if self._link.is_waiting and self._link.exchanges == exchange:
             self.kill(
                 TimedOut(f"{self._function} ran past its limit of {self._timeout_s:g} s and was stopped. Send less, or raise timeout_s.")
             )

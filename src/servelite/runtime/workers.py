@@ -1,29 +1,27 @@
 """The workers of one function: started when they are needed, replaced when they end, ended when nobody needs them.
 
 More are started while calls wait, up to `max_workers`; one without a call for `idle_s` ends, the last one too, and
-the next call starts one. What can't be started is tried again, at growing intervals; meanwhile `error` says why.
+the next call starts one. Beyond `max_workers` go only those for calls that are waited for by who holds the others.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from servelite.core.errors import FunctionError, NoWorker, OutOfMemory, ServeliteError, ServiceError, ShuttingDown, WorkerDied, WorkerKilled
+from servelite.core.call import Question
+from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ServiceError, ShuttingDown
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Machine
-from servelite.runtime.memory_limits import kill
+from servelite.runtime.memory_limits import check_first_size, kill
+from servelite.runtime.refusals import no_worker
+from servelite.runtime.restarts import Restarts
 from servelite.runtime.statistics import Statistics
-
-RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between attempts to start a worker again; the last one repeats."""
-
-BARREN_STARTS = 3
-"""So many workers in a row may end by themselves, without ever having been given a call, before the next waits its turn."""
 
 FIRST_GUESS_KIB = 64 * 1024
 """What a worker is taken to need before one was seen: Python, pydantic and a small model."""
@@ -38,6 +36,7 @@ class Workers:
     new_worker   makes a worker with so many threads, not started yet
     feed         hands a ready worker its calls until it has to go
     on_hopeless  told when there is no worker and none could be started, so that nobody waits for one
+    asked        passes on what a worker asks of other functions
     limits       the function's, the defaults where they are not known yet
     most         how many workers there may be
     expected_kib what the next one will need, by the last
@@ -47,6 +46,7 @@ class Workers:
     new_worker: Callable[[int], Worker]
     feed: Callable[[Lane], Coroutine[Any, Any, None]]
     on_hopeless: Callable[[], None]
+    asked: Callable[[Lane, Question], None]
     now_us: Callable[[], int]
     machine: Machine
     statistics: Statistics
@@ -55,14 +55,14 @@ class Workers:
     description: Description | None = None
     limits: Limits = field(default_factory=Limits)
     most: int = 1
-    error: ServeliteError | None = None
     expected_kib: int = FIRST_GUESS_KIB
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _failures: int = 0
-    _barren: int = 0
-    _retry: asyncio.TimerHandle | None = None
+    _restarts: Restarts = field(init=False)
     _is_edit_broken: bool = False
     _is_stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._restarts = Restarts(self.name, self._try_again)
 
     async def start(self) -> None:
         """Start a worker, and return once it is ready; where it fails, it is tried again.
@@ -75,7 +75,8 @@ class Workers:
         try:
             await self._open(self._new_lane())
         except ServeliteError as error:
-            self._failed(error)
+            self._restarts.failed(error)
+            self._despair()
             raise
 
     async def reload(self) -> None:
@@ -98,19 +99,25 @@ class Workers:
 
     def grow(self) -> None:
         """Start one more worker, if the limits let it and no start failed just now."""
-        if self._retry is None and self.staying < self.most and not self._is_stopped:
+        if not self._restarts.is_pausing and self.staying < self.most and not self._is_stopped:
             self._open_soon()
+
+    def grow_beyond(self) -> None:
+        """Start one more worker, however many there are; NoWorker where its memory can't be had, or a start failed just now."""
+        if self._restarts.is_pausing or self._is_stopped:
+            raise no_worker(self.name)
+        self._spawn(self._open_behind(self._new_lane()))
 
     def replace(self, lane: Lane) -> None:
         """Start the successor of a worker, which leaves when that one is ready; not if a start failed just now."""
-        lane.is_being_replaced = self._retry is None and self._open_soon(lane)
+        lane.is_being_replaced = not self._restarts.is_pausing and self._open_soon(lane)
 
     def end_idle(self) -> None:
         """End the workers that had nothing to do for `idle_s`; after a broken edit one stays, for it could not be started again."""
         now_us = self.now_us()
         for lane in self.lanes:
             is_needed = self._is_edit_broken and self.staying == 1
-            if lane.state == "idle" and now_us - lane.idle_since_us >= lane.description.limits.idle_s * 1e6 and not is_needed:
+            if lane.is_idle_for_long(now_us, is_extra=self.staying > self.most) and not is_needed:
                 lane.leave("idle")
 
     def sleep(self, reason: str) -> None:
@@ -122,8 +129,7 @@ class Workers:
         """End all workers now, whatever they do."""
         self._is_stopped = True
         self.sleep("stopped")
-        if self._retry is not None:
-            self._retry.cancel()
+        self._restarts.stop()
         for lane in [one for one in self.lanes if not one.ready_us]:
             lane.worker.kill(ShuttingDown())  # told to who waits for it in `start` or `reload`
         for task in self._tasks:
@@ -142,9 +148,13 @@ class Workers:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether there is none, the last start failed and the next is not due yet; one killed from outside is first tried once more."""
-        may_pass = self._failures == 1 and isinstance(self.error, WorkerKilled)
-        return self._retry is not None and not self.staying and not may_pass
+        """Whether there is none, and none to wait for."""
+        return self._restarts.is_hopeless and not self.staying
+
+    @property
+    def error(self) -> ServeliteError | None:
+        """Why the last start failed, None where it did not."""
+        return self._restarts.error
 
     @property
     def memory_kib(self) -> int:
@@ -193,9 +203,7 @@ class Workers:
 
     async def _open(self, lane: Lane) -> None:
         self._spawn(self._live(await self._started(lane)))
-        if self._retry is not None:
-            self._retry.cancel()
-        self.error, self._failures, self._retry = None, max(0, self._barren - BARREN_STARTS), None
+        self._restarts.succeeded()
 
     def _new_lane(self) -> Lane:
         """Make a worker that is not started yet; NoWorker where its memory can't be had."""
@@ -206,6 +214,7 @@ class Workers:
         limit_kib = self.limits.memory_mib * 1024 if self.description else self.machine.memory.budget_kib
         lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self.expected_kib)
         lane.worker.on_end = lane.rouse
+        lane.worker.on_ask = partial(self.asked, lane)
         self.lanes.append(lane)
         return lane
 
@@ -234,15 +243,10 @@ class Workers:
     def _measure(self, lane: Lane) -> None:
         """Take a ready worker's time and size; OutOfMemory where it is over its limit already."""
         lane.ready_us = lane.idle_since_us = lane.looked_us = self.now_us()
-        lane.limit_kib = lane.description.limits.memory_mib * 1024
-        lane.memory_kib = lane.worker.memory_kib(lane.limit_kib)
-        self.expected_kib = lane.memory_kib
-        needs = f"A worker of {self.name} needs {lane.memory_kib // 1024:,} MiB before its first call"
-        if lane.memory_kib > lane.limit_kib:
-            raise OutOfMemory(f"{needs}, and memory_mib is {lane.limit_kib // 1024:,}. Raise it.")
-        if lane.memory_kib > self.machine.memory.budget_kib:
-            raise OutOfMemory(f"{needs}, and all functions together may use less. Give more: --memory SIZE.")
-        lane.settle()
+        try:
+            check_first_size(lane, self.name, self.machine.memory.budget_kib)
+        finally:
+            self.expected_kib = lane.memory_kib
         self.forecast.saw_start(lane.ready_us - lane.started_us)
         self.statistics.started(lane.ready_us - lane.started_us)
         took_ms = (lane.ready_us - lane.started_us) // 1000
@@ -262,31 +266,26 @@ class Workers:
         self.statistics.worker_ends[lane.end] += 1
         about = {"function": self.name, "worker": lane.worker.pid, "reason": lane.end}
         logger.info("a worker of %s ends, process %s: %s", self.name, lane.worker.pid, lane.end, extra=about)
-        self._barren = 0 if lane.taken_us else self._barren + (not lane.leaves_for)  # one that was told to go does not count
+        barren = self._restarts.ended(by_itself=not lane.leaves_for, was_given_calls=lane.taken_us > 0)
         if self.staying or lane.end in ("idle", "evicted"):
             return
-        if self._barren > BARREN_STARTS:
-            self._told(WorkerDied(f"Workers of {self.name} end before their first call, one after the other."))
+        if barren:
+            self._told(barren)
         else:
             self.grow()
 
     def _told(self, error: ServeliteError) -> None:
-        if str(error) != str(self.error):  # what is tried again and again is told once
-            logger.error("%s can't be started: %s", self.name, error.detail, extra={"function": self.name, "reason": error.code})
-        self._failed(error)
+        self._restarts.told(error)
+        self._despair()
 
-    def _failed(self, error: ServeliteError) -> None:
-        self.error = error
-        if self._retry is None and not self._is_stopped:
-            pause_s = RESTART_PAUSES_S[min(self._failures, len(RESTART_PAUSES_S) - 1)]
-            self._failures += 1
-            self._retry = asyncio.get_running_loop().call_later(pause_s, self._try_again)
+    def _despair(self) -> None:
         if self.is_hopeless:
             self.on_hopeless()
 
     def _try_again(self) -> None:
-        self._retry, self.error = None, None if self.staying else self.error  # where others served on, it is past
-        if not self.staying:
+        if self.staying:
+            self._restarts.error = None  # where others served on, it is past
+        else:
             self.grow()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,8 +1,9 @@
 """What a ledger's URL names: which database, and where the journals of this machine stand."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def address(url: str) -> Address:
     if not path:
         raise DefinitionError(f"{url} names no file. Write for example sqlite:///ledger.db.")
     return _file(url, Path(path))
+
+
+@contextlib.contextmanager
+def open_database(url: str) -> Iterator[Database]:
+    """Open the database of the keys for a while; DefinitionError where the ledger keeps nothing."""
+    if url == "none":
+        raise DefinitionError("Keys stand in the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
+    with contextlib.closing(address(url).open()) as db:
+        yield db
 
 
 def _file(url: str, path: Path) -> Address:

@@ -34,13 +34,13 @@ class Verdict:
 
 
 async def check(folder: Path, tolerance: float = TOLERANCE) -> list[Verdict]:
-    """Check the function of a folder; floats may differ by `tolerance`, see `core.likeness`.
+    """Check the function of a folder; floats may differ by `tolerance`, see `core.likeness`. What it calls is looked for beside it.
 
     Raises:
         DefinitionError: the folder is not a function that can be served.
         ServiceError: its worker could not be run.
     """
-    engine = gateway_engine([folder], ledger="none")
+    engine = gateway_engine([folder], ledger="none", with_those_beside=True)
     try:
         await engine.start()
         return await _check(engine, tolerance)

@@ -12,14 +12,15 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from servelite.core import frames
-from servelite.core.call import Call
+from servelite.core.call import Call, Question
 from servelite.core.errors import DefinitionError, FrameError
 from servelite.core.frames import Kind
 from servelite.core.function import Description
 from servelite.core.logs import log_handler
+from servelite.worker.asking import Asking, Socket
 from servelite.worker.description import describe
 from servelite.worker.loader import Function, load
 from servelite.worker.onnx import intra_op_threads
@@ -45,7 +46,7 @@ def main(folder: Path, socket_fd: int, threads: int, gateway_pid: int) -> None:
         function = _load(folder, connection)
         gc.freeze()  # what was imported and opened stays; collections need not walk it
         if function is not None:
-            _serve(Runner(function), function.name, reader, connection)
+            _serve(function, reader, connection)
 
 
 def _die_with_the_gateway(gateway_pid: int) -> None:
@@ -83,20 +84,33 @@ def _written(description: Description) -> bytes:
 def _warm_up(function: Function, description: Description) -> None:
     """Run the first example, so that the first caller does not pay for what a model sets up on its first run.
 
-    A pipeline has no models of its own; its stages warm up themselves.
+    A pipeline has no models of its own; its stages warm up themselves. So do the functions that a handler calls: it is run up to there.
     """
     if function.pipeline is not None:
         return
     for example in description.examples[:1]:
         call = Call("warm-up", function.name, description.takes[0], description.encode_input(example["input"]))
-        if error := Runner(function).run([call]).outcomes[0].error:
-            logging.getLogger("servelite.worker").warning("%s: its first example fails: %s", function.name, error.detail)
+        with contextlib.suppress(_CallsAnother):
+            if error := Runner(function, Asking(_call_no_other)).run([call]).outcomes[0].error:
+                logging.getLogger("servelite.worker").warning("%s: its first example fails: %s", function.name, error.detail)
 
 
-def _serve(runner: Runner, function: str, reader: BinaryIO, connection: socket.socket) -> None:
+class _CallsAnother(BaseException):
+    """The first example's run has come to a call of another function; no Exception, for a handler may catch those."""
+
+
+def _call_no_other(question: Question) -> NoReturn:
+    raise _CallsAnother(question.function)
+
+
+def _serve(function: Function, reader: BinaryIO, connection: socket.socket) -> None:
     own_pid = os.getpid()
+    questions = Socket(reader, connection)
+    runner = Runner(function, Asking(questions.exchange))
     while payload := _next_batch(reader):
-        reply = runner.run(frames.unpack_batch(payload, function))
+        calls = frames.unpack_batch(payload, function.name)
+        with questions.open_for(calls):
+            reply = runner.run(calls)
         if os.getpid() != own_pid:
             os._exit(0)  # a child that the handler forked has come back: only its parent answers
         for frame in frames.pack_reply(reply):

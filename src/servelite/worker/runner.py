@@ -18,6 +18,7 @@ from typing import Any
 from servelite.core.call import BatchReply, Call, Outcome
 from servelite.core.errors import Cancelled, DefinitionError, FunctionError, FunctionFailed, ServeliteError, ServiceError
 from servelite.core.function import Context
+from servelite.worker.asking import Asking
 from servelite.worker.loader import HANDLER, Function, Part, where
 from servelite.worker.stopwatch import Stopwatch
 
@@ -25,15 +26,20 @@ logger = logging.getLogger("servelite.function")
 
 
 class Runner:
-    """Runs batches of one function's calls; `clock_ns` is what their time is taken with."""
+    """Runs batches of one function's calls; `clock_ns` is what their time is taken with.
 
-    def __init__(self, function: Function, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
+    Its handler asks other functions by way of `asking`; what it only waits for them is not the time of its calls.
+    """
+
+    def __init__(self, function: Function, asking: Asking | None = None, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._function = function
-        self._clock_ns = clock_ns
+        self._asking = asking or Asking()
+        self._clock_ns = self._asking.busy_clock(clock_ns)
         self._logger = logger.getChild(function.name)
 
     def run(self, calls: Sequence[Call]) -> BatchReply:
         """Answer every call of a batch, in order; never raises for what a call or the handler does."""
+        self._asking.begin()
         cpu_ns, watch = time.process_time_ns(), Stopwatch(len(calls), self._clock_ns)
         values = self._decode(calls, watch)
         places = [place for place, value in enumerate(values) if not isinstance(value, ServeliteError)]
@@ -109,7 +115,7 @@ class Runner:
         return part
 
     def _context(self, call: Call) -> Context:
-        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger)
+        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger, self._asking.ask)
 
     def _encode(self, calls: Sequence[Call], values: list[Any], watch: Stopwatch) -> tuple[list[bytes], list[ServeliteError | None]]:
         bodies, errors = [], []
@@ -129,8 +135,9 @@ class Runner:
             return b"", self._told(call, error)
 
     def _told(self, call: Call, error: BaseException) -> ServeliteError:
-        """Log what went wrong inside; tell the caller only what is meant for them."""
-        if isinstance(error, ServeliteError) and not isinstance(error, (FunctionError, ServiceError, DefinitionError, Cancelled)):
+        """Log what went wrong inside; tell the caller only what is meant for them, as is what another function said that was called."""
+        is_inside = isinstance(error, (FunctionError, ServiceError, DefinitionError, Cancelled))
+        if isinstance(error, ServeliteError) and (error.stage or not is_inside):
             return error
         about = {"function": self._function.name, "call": call.id}
         if isinstance(error, FunctionFailed):  # found by servelite: its own frames say nothing to the author
