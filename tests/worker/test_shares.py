@@ -12,7 +12,7 @@ from servelite.core.call import BatchReply, Call
 from servelite.core.errors import FunctionFailed, InvalidInput
 from servelite.core.function import Limits
 from servelite.core.signature import read_signature
-from servelite.worker.loader import Function
+from servelite.worker.loader import HANDLER, Function, Part
 from servelite.worker.runner import Runner
 
 MS = 1_000_000
@@ -90,7 +90,8 @@ class Works:
 
         limits = Limits(max_batch=64 if is_batched else 1)
         handler = together if is_batched else alone
-        function = Function("f", Path(), handler, limits, read_signature(handler, limits), self, "")
+        part = Part(handler, read_signature(handler, limits), self)
+        function = Function("f", Path(), limits, "", {HANDLER: part})
         self.batch = batch
         return Runner(function, self.clock_ns).run([Call(f"id-{place}", "f", body=b"%d" % place) for place in range(len(batch))])
 
