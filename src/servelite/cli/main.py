@@ -53,7 +53,7 @@ class _Commands(click.Group):
                 place = f"{error.filename}: " if error.filename else ""
                 click.echo(f"servelite: {place}{error.strerror or error}.", err=True)
                 sys.exit(1)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's end fails on what is still to be written
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end fails on what is unwritten
             sys.exit(1)
 
 
