@@ -352,6 +352,41 @@ def test_a_long_wrong_value_is_shown_in_part():
     assert len(caught.value.detail) < 300
 
 
+class Quoting(BaseModel):
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def refuse(cls, text: str) -> str:
+        raise ValueError(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        pytest.param(dict[str, int], {"k" * 290_000: "x"}, id="a field's name"),
+        pytest.param(dict[str, int], {f"{number}{'ключ' * 10_000}": "x" for number in range(30)}, id="names of many fields"),
+        pytest.param(Quoting, {"text": "x" * 290_000}, id="a validator's message"),
+        pytest.param(dict[str, float], {"k" * 290_000: 1e400}, id="a field that is not finite"),
+    ],
+)
+def test_what_a_caller_sent_is_repeated_in_part(kind, value):
+    body = json.dumps(value).replace("Infinity", "1e999").encode()
+    with pytest.raises(InvalidInput) as refused:
+        Codec(kind, int).decode(body, JSON)
+    error = refused.value
+    assert len(error.detail) < 1500
+    assert "…" in error.detail
+    assert len(error.errors) == min(len(value), MAX_FIELD_ERRORS)
+    assert all(len(one["field"]) <= 200 and len(one["message"]) <= 200 for one in error.errors)
+
+
+def test_where_an_output_holds_nan_is_told_in_part():
+    with pytest.raises(FunctionFailed) as failed:
+        Codec(int, dict[str, float]).encode({"k" * 290_000: math.nan})
+    assert len(failed.value.detail) < 300
+
+
 def test_an_authors_validator_that_raises_is_the_functions_failure():
     with pytest.raises(FunctionFailed):
         decode(Inverse, b'{"number": 0}')

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -39,12 +40,29 @@ PICKY = """
 """
 
 
-def answer_together(server: Server, folder: Path, words: Sequence[str]) -> list[Reply]:
+WEIGH = """
+    from servelite import InvalidInput
+
+    SECONDS = {"heavy": 1.0, "hold": 0.0}
+
+    @function(timeout_s=20, max_workers=1, max_batch=64)
+    def weigh(words: list[str]) -> list[list[str]]:
+        note(" ".join(words))
+        while "hold" in words and not (HERE / "go").exists():
+            time.sleep(0.005)
+        time.sleep(sum(SECONDS.get(word, 0.002) for word in words))
+        if "bad" in words:
+            raise InvalidInput("a bad word")
+        return [[word] for word in words]
+"""
+
+
+def answer_together(server: Server, folder: Path, words: Sequence[object]) -> list[Reply]:
     """Have calls wait together behind one that runs, and return what each was answered."""
-    hold = Ask(server, "pick", "hold")
+    hold = Ask(server, folder.name, "hold")
     until(lambda: noted(folder)[-1:] == ["hold"])
-    asks = ask_all(server, "pick", words)
-    wait_for_queue(server, "pick", len(words))
+    asks = ask_all(server, folder.name, words)
+    wait_for_queue(server, folder.name, len(words))
     (folder / "go").touch()
     assert hold.answer().json() == ["hold"]
     return [ask.answer() for ask in asks]
@@ -77,7 +95,7 @@ def test_a_batch_that_fails_is_halved_until_the_call_at_fault_is_alone(
     assert told[:5] + told[6:] == [[f"word-{number}"] for number in range(MANY) if number != 5]
     measured("runs of a batch of 16 with one bad call", str(len(sizes(folder))), asked="halving: 9")
     assert sorted(sizes(folder)) == [1, 1, 2, 2, 4, 4, 8, 8, 16]
-    assert len({reply.receipt["compute-us"] for reply in replies}) <= 2  # one batch, shared to the microsecond
+    assert replies[5].receipt["compute-us"] > median(reply.receipt["compute-us"] for reply in replies)  # it has five runs to pay
     assert {reply.receipt["batch"] for reply in replies} == {MANY}
     assert len(wait_for_rows(tmp_path, MANY + 1)) == MANY + 1
 
@@ -116,3 +134,27 @@ def test_more_calls_than_a_batch_holds_go_in_several(write_function: FolderWrite
     assert sorted(word for run in noted(folder)[1:] for word in run.split()) == sorted(words)
     assert Counter(reply.receipt["batch"] for reply in replies) == {MANY: 2 * MANY, 5: 5}
     check_rows({key: row for key, row in wait_for_rows(tmp_path, len(words) + 1).items() if row["batch"] > 1}, replies)
+
+
+def test_invalid_inputs_do_not_make_a_heavy_call_cheap(write_function: FolderWriter, start_server: StartServer, measured: Measured) -> None:
+    folder = write_function("weigh", NOTING + WEIGH)
+    *invalid, heavy = answer_together(start_server(folder), folder, [*range(63), "heavy"])
+    assert [reply.status for reply in (*invalid, heavy)] == [422] * 63 + [200]
+    assert {reply.receipt["batch"] for reply in (*invalid, heavy)} == {64}
+    measured("billed for a call of 1 s beside 63 invalid ones", f"{heavy.receipt['billed-us']:,} µs", asked="1,000,000 µs")
+    assert heavy.receipt["billed-us"] >= 1_000_000
+    assert sum(reply.receipt["compute-us"] for reply in invalid) < 200_000
+    assert sum(reply.receipt["billed-us"] for reply in invalid) == 0
+
+
+def test_nobody_pays_for_runs_that_others_made_fail(write_function: FolderWriter, start_server: StartServer, measured: Measured) -> None:
+    folder = write_function("weigh", NOTING + WEIGH)
+    words = ["bad" if number % 8 == 3 else f"word-{number}" for number in range(64)]
+    replies = answer_together(start_server(folder), folder, words)
+    assert [reply.status for reply in replies] == [422 if word == "bad" else 200 for word in words]
+    assert {reply.receipt["batch"] for reply in replies} == {64}
+    billed_us = sum(reply.receipt["billed-us"] for reply in replies)
+    bad_us = sum(reply.receipt["compute-us"] for reply in replies if reply.status == 422)
+    measured("billed for 56 calls of 2 ms beside 8 that raise", f"{billed_us:,} µs", asked="112,000 µs")
+    assert 112_000 <= billed_us < 2 * 112_000
+    assert bad_us > 2 * 112_000  # some six runs of every word

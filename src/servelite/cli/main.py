@@ -1,6 +1,7 @@
 """The `servelite` command: its subcommands, loaded only when they are used, and how errors end it."""
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Any
@@ -52,7 +53,7 @@ class _Commands(click.Group):
                 place = f"{error.filename}: " if error.filename else ""
                 click.echo(f"servelite: {place}{error.strerror or error}.", err=True)
                 sys.exit(1)
-            sys.stderr.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end fails on what is unwritten
             sys.exit(1)
 
 

@@ -57,7 +57,7 @@ def _nothing(report: Report) -> str:
 
 def _groups(report: Report) -> "Block":
     summed = total(report.groups)
-    rows = report.groups if report.by == "stage" else [*report.groups, summed]  # a stage that is a pipeline holds others: counted twice
+    rows = report.groups if report.by == "stage" else [*report.groups, summed]  # a stage that is a pipeline holds others
     most_us = max(summed.compute_us, summed.cpu_us, summed.billed_us)
     costs = _amounts([rounded_micro(one.cost_pico) for one in rows], repeat(report.tariff.currency))
     return table([report.by, *NUMBERS], [[*_cells(one, most_us), cost] for one, cost in zip(rows, costs, strict=True)], NUMBERS)
