@@ -16,7 +16,7 @@ from servelite.worker.loader import load
 
 FOLDERS = sorted(handler.parent for handler in (CHECKOUT / "functions").glob("*/handler.py"))
 CARDS = {folder.name: tomllib.loads((folder / "card.toml").read_text()) for folder in FOLDERS if (folder / "card.toml").exists()}
-MODELS = [folder for folder in FOLDERS if folder.name in CARDS]
+MODELS = [folder for folder in FOLDERS if "model" in CARDS.get(folder.name, {})]  # a pipeline has none of its own
 IGNORED = (CHECKOUT / ".gitignore").read_text().splitlines()
 
 
