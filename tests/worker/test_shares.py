@@ -93,7 +93,7 @@ class Works:
         part = Part(handler, read_signature(handler, limits), self)
         function = Function("f", Path(), limits, "", {HANDLER: part})
         self.batch = batch
-        return Runner(function, self.clock_ns).run([Call(f"id-{place}", "f", body=b"%d" % place) for place in range(len(batch))])
+        return Runner(function, clock_ns=self.clock_ns).run([Call(f"id-{place}", "f", body=b"%d" % place) for place in range(len(batch))])
 
     def own_ns(self, place: int) -> int:
         """Return what decoding and encoding a call took."""
