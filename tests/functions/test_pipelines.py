@@ -49,7 +49,7 @@ def test_a_refusal_names_the_language(review: FunctionClient) -> None:
     [
         ("This is terrible, the worst service I ever had, I am angry and disappointed.", "answer soon"),
         ("Thank you for the quick delivery, I love the blender and it works great.", "answer"),
-        ("Der Mixer ist nach zwei Tagen kaputt gegangen und niemand antwortet auf meine Mails.", "translate"),
+        ("Der Mixer ging nach zwei Tagen kaputt und niemand antwortet auf meine Mails.", "translate"),
     ],
 )
 def test_a_message_gets_one_verdict(triage: FunctionClient, text: str, action: str) -> None:
