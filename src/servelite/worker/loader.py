@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from servelite.core.errors import DefinitionError
@@ -96,10 +97,18 @@ def _part(handler: Callable[..., Any], file: Path, limits: Limits) -> Part:
         raise DefinitionError(f"{file}:{_line(handler)}: {type(error).__name__}: {error}") from error
 
 
+class _Afresh(SourceFileLoader):
+    """Compiles a file as it is now: Python's cache takes two edits of a second that are of one length for the same."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the file's code."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import(file: Path) -> ModuleType:
     """Run a handler.py as a module of its own name; its folder comes first on sys.path, as for a script."""
     name = f"servelite_function_{file.resolve().parent.name}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_Afresh(name, str(file)))
     assert spec is not None
     assert spec.loader is not None  # a .py file always has one
     module = importlib.util.module_from_spec(spec)
