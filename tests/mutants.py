@@ -23,6 +23,10 @@ MUTATED = (
 """What the names of the mutants begin with."""
 
 
+NOTICED = ("killed", "timeout")
+"""What becomes of a mutant that the tests notice; one that makes them run for ever is noticed too."""
+
+
 def main() -> int:
     """Mutate a copy, print what came of it, and return the exit code."""
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -40,11 +44,11 @@ def main() -> int:
 def _judge(results: dict[str, str]) -> int:
     for beginning in MUTATED:
         found = [result for name, result in results.items() if name.startswith(beginning)]
-        print(f"{beginning.rstrip('._')}: {found.count('killed')} of {len(found)} mutants killed")
+        print(f"{beginning.rstrip('._')}: {sum(result in NOTICED for result in found)} of {len(found)} mutants killed")
         if not found:
             print("  none was made: is it there still?")
             return 1
-    left = [name for name, result in results.items() if name.startswith(MUTATED) and result != "killed"]
+    left = [name for name, result in results.items() if name.startswith(MUTATED) and result not in NOTICED]
     for name in left:
         print(f"\n{name}: {results[name]}\n{_mutmut('show', name).stdout}")
     return int(bool(left))
