@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-test: install ## Run the tests (under two minutes)
+test: install ## Run the tests (some minutes)
 	$(BIN)/python -m pytest -m "not training and not registry and not slow"
 
 test-slow: install ## Run the tests that wait for deadlines, or make many calls
