@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from servelite.assembly import gateway_engine
+from servelite.assembly.engines import gateway_engine
 from servelite.core.call import Answer
 from servelite.core.errors import InvalidInput, ServeliteError
 from servelite.core.settings import Settings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from servelite.assembly import create_key
+from servelite.assembly.ledgers import create_key
 
 
 def make_key(

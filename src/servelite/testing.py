@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from servelite.assembly import start_local_engine
+from servelite.assembly.engines import start_local_engine
 from servelite.core.call import Answer, Call
 from servelite.core.errors import DefinitionError
 from servelite.core.likeness import TOLERANCE

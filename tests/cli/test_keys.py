@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servelite.assembly import read_keys
+from servelite.assembly.ledgers import read_keys
 from servelite.core.accounts import ApiKey
 from tests.cli.command import servelite_here as servelite
 from tests.keys import make_key

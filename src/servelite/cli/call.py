@@ -13,7 +13,8 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from servelite.assembly import own_key, start_local_engine
+from servelite.assembly.engines import start_local_engine
+from servelite.assembly.environment import own_key
 from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire

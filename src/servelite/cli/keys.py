@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly import create_key, read_keys, revoke_key
+from servelite.assembly.ledgers import create_key, read_keys, revoke_key
 from servelite.cli.options import ledger_option
 from servelite.cli.output import print_table
 from servelite.core.accounts import ApiKey

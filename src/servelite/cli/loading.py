@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servelite.assembly import describing_engine
+from servelite.assembly.engines import describing_engine
 from servelite.cli.output import stdout_to_stderr
 from servelite.core.errors import DefinitionError, NoWorker, ServeliteError
 from servelite.core.function import Description

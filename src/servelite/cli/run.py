@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from servelite.assembly import DEFAULT_LEDGER
+from servelite.assembly.ledgers import DEFAULT_LEDGER
 from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, config_option, ledger_option
 from servelite.core.errors import DefinitionError
 from servelite.core.logs import log_handler
@@ -50,7 +50,8 @@ def run_command(  # noqa: PLR0913  one an option
     """
     from servelite.adapters.guard import Guard
     from servelite.adapters.server import bind, serve
-    from servelite.assembly import gateway_engine, read_settings_file
+    from servelite.assembly.engines import gateway_engine
+    from servelite.assembly.environment import read_settings_file
 
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())], level=logging.INFO)
     if require_key and ledger == "none":

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from servelite.assembly import own_key
+from servelite.assembly.environment import own_key
 from servelite.cli.call import read_input
 from servelite.cli.output import print_table, print_text
 from servelite.core.errors import DefinitionError

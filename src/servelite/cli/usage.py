@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from servelite.assembly import read_settings_file, read_usage, shown_ledger
+from servelite.assembly.environment import read_settings_file
+from servelite.assembly.ledgers import read_usage, shown_ledger
 from servelite.cli.options import Amount, Month, config_option, ledger_option
 from servelite.cli.output import print_page, watch
 from servelite.cli.usage_page import as_page

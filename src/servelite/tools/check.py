@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from servelite.assembly import gateway_engine
+from servelite.assembly.engines import gateway_engine
 from servelite.core.call import Answer
 from servelite.core.card import read_bars
 from servelite.core.errors import FunctionError, wire_code

@@ -1,40 +1,29 @@
-"""The fuse box: the one place where parts are chosen and wired, and the only reader of the environment."""
+"""Engines, wired for where they run: a gateway with workers, one process for one call, or only to describe functions."""
 
 import os
 import random
-import re
 import secrets
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from servelite.core.accounts import ApiKey
+from servelite.assembly.environment import read_settings_file, worker_environment
+from servelite.assembly.ledgers import DEFAULT_LEDGER, open_ledger
 from servelite.core.errors import DefinitionError
-from servelite.core.ports import AccountBook, Ledger, Usage, Worker
-from servelite.core.settings import Settings, read_settings
+from servelite.core.ports import Worker
+from servelite.core.settings import Settings
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.beside import Beside
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
-from servelite.runtime.keyring import hash_of
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
 from servelite.runtime.quotas import Quotas
 from servelite.runtime.resources import cores, default_memory_bytes
-from servelite.stores import keys as key_table
-from servelite.stores.address import address, open_database
-
-DEFAULT_LEDGER = ".servelite/ledger.db"
-
-SETTINGS_FILE = "servelite.toml"
-
-KEY_VARIABLE = "SERVELITE_KEY"
-"""Where `servelite call --url` finds the key that it shows."""
 
 
 def gateway_engine(
@@ -126,110 +115,13 @@ def describing_engine(paths: Sequence[Path]) -> Engine:
     return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)))
 
 
-def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
-    """Sum the calls of a ledger in several ways, all of one moment; another process may be writing it; none where it does not exist yet.
-
-    Raises:
-        LedgerUnavailable: the ledger can't be opened.
-    """
-    from servelite.stores.ledger import NoLedger, sum_usage
-
-    return NoLedger().usage(by, *span_us) if ledger == "none" else sum_usage(address(ledger), by, span_us, account)
-
-
-def shown_ledger(ledger: str) -> str:
-    """Return a ledger's name as it may be shown: without the password that its URL may hold."""
-    return ledger if ledger == "none" else address(ledger).name
-
-
-def read_settings_file(path: Path | None = None) -> Settings:
-    """Read `servelite.toml` of the working directory, or the file that is named; the defaults where there is none.
-
-    Raises:
-        DefinitionError: the named file can't be read, or what it says is not possible.
-    """
-    file = path or Path(SETTINGS_FILE)
-    if path is None and not file.exists():
-        return Settings()
-    try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DefinitionError(
-            f"{file} can't be read: {error}. It is TOML, with the tables [tariff], [accounts.NAME] and [ledger]."
-        ) from error
-    return read_settings(said, str(file))
-
-
-def own_key() -> str | None:
-    """Return the key that a client shows, from the environment; None where there is none, DefinitionError where it can't be one."""
-    key = os.environ.get(KEY_VARIABLE)
-    if key and not re.fullmatch("[!-~]{1,1000}", key):
-        raise DefinitionError(
-            f"{KEY_VARIABLE} holds no key: it has spaces, or signs that no key has. Put in what servelite keys create printed."
-        )
-    return key or None
-
-
-def create_key(
-    ledger: str, account: str, name: str, functions: Sequence[str], expires_us: int | None, *, is_admin: bool
-) -> tuple[ApiKey, str]:
-    """Make a key, and keep its hash in a ledger; return what is kept, and the key itself, which nobody can tell again.
-
-    Raises:
-        DefinitionError: the ledger keeps nothing, or its name is unknown.
-        LedgerUnavailable: the ledger can't be written.
-    """
-    key_id = secrets.token_hex(8)
-    shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
-    key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
-    with open_database(ledger) as db:
-        key_table.add_key(db, key)
-    return key, shown
-
-
-def read_keys(ledger: str) -> list[ApiKey]:
-    """Return the keys of a ledger, oldest first, expired and revoked ones among them; none where it does not exist yet.
-
-    Raises:
-        DefinitionError: the ledger keeps nothing, or its name is unknown.
-        LedgerUnavailable: the ledger can't be read.
-    """
-    if ledger != "none" and not address(ledger).exists():
-        return []
-    with open_database(ledger) as db:
-        return key_table.all_keys(db)
-
-
-def revoke_key(ledger: str, key_id: str) -> ApiKey:
-    """Make a key worth nothing from now on, and return it as it was before.
-
-    Raises:
-        DefinitionError: there is no such key.
-        LedgerUnavailable: the ledger can't be written.
-    """
-    known = {key.id: key for key in read_keys(ledger)}
-    if key_id not in known:
-        raise DefinitionError(
-            f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
-        )
-    with open_database(ledger) as db:
-        key_table.revoke_key(db, key_id, time.time_ns() // 1000)
-    return known[key_id]
-
-
-def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
-    """Return a worker's environment: this one's without the key, with numpy's BLAS held to the worker's threads."""
-    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    return {**limits, **{name: value for name, value in environment.items() if name != KEY_VARIABLE}}
-
-
 def _new_process(name: str, folder: Path, threads: int) -> Worker:
     from servelite.runtime.worker_process import WorkerProcess
 
     def command(socket_fd: int) -> list[str]:
         return [interpreter(folder), "-P", "-m", "servelite.worker", str(folder), str(socket_fd), str(threads), str(os.getpid())]
 
-    return WorkerProcess(command, worker_environment(os.environ, threads), name)
+    return WorkerProcess(command, worker_environment(threads), name)
 
 
 def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings) -> Engine:
@@ -258,7 +150,7 @@ def _engine(
         return time.monotonic_ns() // 1000
 
     gateway = secrets.token_hex(8)
-    book, open_book = _ledger(ledger, settings, gateway, with_keeper=with_keeper)
+    book, open_book = open_ledger(ledger, settings, gateway, with_keeper=with_keeper)
     quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
     accounts = Accounts(gateway, quotas, now_us, open_book)
     # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
@@ -282,16 +174,3 @@ def _engine(
     engine = Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
     engine.folders = known
     return engine
-
-
-def _ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:
-    """Open a ledger, and tell how to open its account book."""
-    from servelite.stores.account_book import DatabaseAccountBook
-    from servelite.stores.keeper import start_keeper
-    from servelite.stores.ledger import JournaledLedger, NoLedger
-
-    if url == "none":
-        return NoLedger(), None
-    place = address(url)
-    keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
-    return JournaledLedger(place, keeper, gateway if with_keeper else ""), lambda: DatabaseAccountBook(place.open(), gateway)

@@ -1,0 +1,1 @@
+"""The fuse box: the one place where parts are chosen and wired."""

@@ -1,0 +1,92 @@
+"""Ledgers by their URL: opened for a gateway, read for a bill, and the keys that stand in them."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from servelite.core.accounts import ApiKey
+from servelite.core.errors import DefinitionError
+from servelite.core.ports import AccountBook, Ledger, Usage
+from servelite.core.settings import Settings
+from servelite.runtime.keyring import hash_of
+from servelite.stores import keys as key_table
+from servelite.stores.address import address, open_database
+
+DEFAULT_LEDGER = ".servelite/ledger.db"
+
+
+def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
+    """Sum the calls of a ledger in several ways, all of one moment; another process may be writing it; none where it does not exist yet.
+
+    Raises:
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    from servelite.stores.ledger import NoLedger, sum_usage
+
+    return NoLedger().usage(by, *span_us) if ledger == "none" else sum_usage(address(ledger), by, span_us, account)
+
+
+def shown_ledger(ledger: str) -> str:
+    """Return a ledger's name as it may be shown: without the password that its URL may hold."""
+    return ledger if ledger == "none" else address(ledger).name
+
+
+def create_key(
+    ledger: str, account: str, name: str, functions: Sequence[str], expires_us: int | None, *, is_admin: bool
+) -> tuple[ApiKey, str]:
+    """Make a key, and keep its hash in a ledger; return what is kept, and the key itself, which nobody can tell again.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    key_id = secrets.token_hex(8)
+    shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
+    key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
+    with open_database(ledger) as db:
+        key_table.add_key(db, key)
+    return key, shown
+
+
+def read_keys(ledger: str) -> list[ApiKey]:
+    """Return the keys of a ledger, oldest first, expired and revoked ones among them; none where it does not exist yet.
+
+    Raises:
+        DefinitionError: the ledger keeps nothing, or its name is unknown.
+        LedgerUnavailable: the ledger can't be read.
+    """
+    if ledger != "none" and not address(ledger).exists():
+        return []
+    with open_database(ledger) as db:
+        return key_table.all_keys(db)
+
+
+def revoke_key(ledger: str, key_id: str) -> ApiKey:
+    """Make a key worth nothing from now on, and return it as it was before.
+
+    Raises:
+        DefinitionError: there is no such key.
+        LedgerUnavailable: the ledger can't be written.
+    """
+    known = {key.id: key for key in read_keys(ledger)}
+    if key_id not in known:
+        raise DefinitionError(
+            f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
+        )
+    with open_database(ledger) as db:
+        key_table.revoke_key(db, key_id, time.time_ns() // 1000)
+    return known[key_id]
+
+
+def open_ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:
+    """Open a ledger, and tell how to open its account book."""
+    from servelite.stores.account_book import DatabaseAccountBook
+    from servelite.stores.keeper import start_keeper
+    from servelite.stores.ledger import JournaledLedger, NoLedger
+
+    if url == "none":
+        return NoLedger(), None
+    place = address(url)
+    keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
+    return JournaledLedger(place, keeper, gateway if with_keeper else ""), lambda: DatabaseAccountBook(place.open(), gateway)
