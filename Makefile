@@ -9,8 +9,9 @@ PARITY ?= training
 ONLY ?=
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
+AWS := build/aws
 
-.PHONY: help run install test test-slow test-registry mutation check format lock models train parity figures
+.PHONY: help run install test test-slow test-registry test-aws aws-tools mutation check format lock models train parity figures
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,13 +30,25 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: install ## Run the tests (some minutes)
-	$(BIN)/python -m pytest -m "not training and not registry and not slow"
+	$(BIN)/python -m pytest -m "not training and not registry and not slow and not aws"
 
 test-slow: install ## Run the tests that wait for deadlines, or make many calls
 	$(BIN)/python -m pytest -m slow
 
 test-registry: install ## Run the tests that need the package registry
 	$(BIN)/python -m pytest -m registry
+
+# AWS' tools pin other versions of what servelite uses, so each has a .venv of its own.
+$(AWS)/%/.installed: tests/aws/%.lock $(STAMP)
+	@rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+aws-tools: $(AWS)/sam/.installed $(AWS)/ministack/.installed ## Install AWS' own parts, as far as they run here, below build/aws
+
+test-aws: aws-tools ## Run the tests that need AWS' own parts
+	$(BIN)/python -m pytest -m aws
 
 mutation: install ## Change the arithmetic of money in every small way, and see that the tests notice (a minute)
 	$(BIN)/python tests/mutants.py
@@ -55,6 +68,8 @@ format: install ## Mend what a tool can mend
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
+	for tools in sam ministack; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  -o tests/aws/$$tools.lock tests/aws/$$tools.in; done
 
 # What making models needs besides .venv stands in a folder of its own, seen by what is run with it alone.
 $(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)
