@@ -89,8 +89,20 @@ def aws_stack() -> Iterator[Ministack]:
 
 
 @pytest.fixture
-def dynamodb(aws_stack: Ministack, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the URL of a ledger on DynamoDB that has no table yet, and the credentials in the environment."""
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put credentials for it into the environment."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def own_aws_stack(aws_credentials: None) -> Iterator[Ministack]:
+    """Return a stand-in for AWS that the test may stop, and start again."""
+    with running() as stack:
+        yield stack
+
+
+@pytest.fixture
+def dynamodb(aws_stack: Ministack, aws_credentials: None) -> str:
+    """Return the URL of a ledger on DynamoDB that has no table yet, and the credentials in the environment."""
     return f"dynamodb://{new_table()}?endpoint={aws_stack.url}"

@@ -176,7 +176,7 @@ def test_a_url_names_a_table_and_perhaps_where_it_is(url, table, region, endpoin
         ("dynamodb://ledger/more", "names no table"),
         ("dynamodb://user:secret@ledger", "names no table"),
         ("dynamodb://ledger:8000", "names no table"),
-        ("dynamodb://ledger?regoin=eu-central-1", "says 'regoin' beside region and endpoint"),
+        ("dynamodb://ledger?zone=eu-central-1", "says 'zone' beside region and endpoint"),
         ("dynamodb://ledger?region=eu-central-1&region=eu-west-1", "says 'a thing' beside region and endpoint"),
         ("dynamodb://ledger?region", "can't be read"),
         ("dynamodb://ledger?region=", "is no region of AWS"),
