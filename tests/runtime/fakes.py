@@ -35,8 +35,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def described(name: str = "f", **limits: Any) -> Description:
-    return Description(name, "", Limits(**limits), (JSON,), JSON, {}, {})
+def described(name: str = "f", *, takes_context: bool = False, **limits: Any) -> Description:
+    return Description(name, "", Limits(**limits), (JSON,), JSON, {}, {}, takes_context=takes_context)
 
 
 @dataclass
