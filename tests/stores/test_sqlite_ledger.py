@@ -2,6 +2,8 @@ import json
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from servelite.core.errors import LedgerUnavailable
 from servelite.stores.address import address
 from servelite.stores.ledger import JournaledLedger, sum_usage
+from servelite.stores.sqlite import SqliteDatabase
 from tests.stores.rows import EVER, row
 
 ROOT = Path(__file__).parents[2]
@@ -208,3 +211,14 @@ def test_a_damaged_database_is_the_ledgers_error(path):
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     with pytest.raises(LedgerUnavailable):
         counted(path)
+
+
+def test_a_file_that_somebody_else_is_just_making_is_waited_for(tmp_path):
+    file = tmp_path / "new.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(SqliteDatabase, file)
+        with pytest.raises(TimeoutError):
+            opening.result(0.1)
+        other.execute("ROLLBACK")
+        opening.result().close()

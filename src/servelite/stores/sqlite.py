@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from servelite.stores.migrations import SQLITE
 
 BUSY_S = 5.0
 """How long a process waits for another one's transaction."""
+
+ASK_AGAIN_S = 0.01
+"""How often is asked for what SQLite refuses at once, instead of waiting for it."""
 
 CHUNKS = (256, 16, 1)
 """Rows one statement inserts: fewer statements, and each size is compiled once."""
@@ -92,7 +96,7 @@ class SqliteDatabase:
         self._db.close()
 
     def _migrate(self) -> None:
-        self.query("PRAGMA journal_mode = WAL")
+        self._use_wal()
         self.query("PRAGMA synchronous = NORMAL")
         if self._version() == len(SQLITE):
             return  # as nearly always: then nobody who writes is waited for
@@ -101,6 +105,19 @@ class SqliteDatabase:
                 for statement in statements:
                     self.query(statement)
                 self.query(f"PRAGMA user_version = {number}")
+
+    def _use_wal(self) -> None:
+        """Have readers and a writer at the same time; a new file that somebody else is just making is waited for."""
+        until_s = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self.query("PRAGMA journal_mode = WAL")
+                return
+            except LedgerUnavailable as error:
+                is_busy = isinstance(error.__cause__, sqlite3.Error) and error.__cause__.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until_s:
+                    raise
+            time.sleep(ASK_AGAIN_S)
 
     def _version(self) -> int:
         ((version,),) = self.query("PRAGMA user_version")
