@@ -65,7 +65,7 @@ def read_needs(lines: Iterable[str]) -> Iterator[Need]:
     for line in lines:
         match = REQUIREMENT.match(line.strip())
         if match and not line.strip().startswith(("-", "#", ".", "/")):
-            extras = frozenset(normalised(one) for one in (match[2] or "").strip("[] ").split(",") if one.strip())
+            extras = frozenset(normalised(one.strip()) for one in (match[2] or "").strip("[] ").split(",") if one.strip())
             behind = EXTRA.search(match[4] or "")
             yield Need(normalised(match[1]), extras, normalised(behind[1]) if behind else "")
 

@@ -91,11 +91,10 @@ def resolve(steps: Sequence[Step], installer: Installer, target: Target, work: P
 
 
 def installed_versions(steps: Sequence[Step]) -> dict[str, str]:
-    """Return the versions that functions run with here: those of their own environments, then servelite's."""
-    pins = _versions(None)
-    for step in steps:
-        pins = _versions([str(place) for place in step.folder.glob(".venv/lib/*/site-packages")]) | pins
-    return {name: version for name, version in pins.items() if name != "servelite" and "+" not in version}  # local builds are nowhere else
+    """Return the versions that functions run with here: those of their own environments, else servelite's."""
+    own = [place for step in steps if step.name != FIRST for place in step.folder.glob(".venv/lib/*/site-packages")]
+    pins = _versions(None) | _versions(own)
+    return {name: version for name, version in pins.items() if name != FIRST and "+" not in version}  # local builds are nowhere else
 
 
 def _versions(places: Sequence[str | Path] | None) -> dict[str, str]:
