@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.ministack import CREDENTIALS, Ministack, new_table, running
 from tests.postgres import GivenServer, OwnServer, any_server, own_server
 from tests.server import Server
 
@@ -78,3 +79,30 @@ def own_postgres() -> Iterator[OwnServer]:
     """Return a PostgreSQL server that the test may stop, and start again."""
     with own_server(os.environ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def aws_stack() -> Iterator[Ministack]:
+    """Return a stand-in for AWS that all tests share."""
+    with running() as stack:
+        yield stack
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put credentials for it into the environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def own_aws_stack(aws_credentials: None) -> Iterator[Ministack]:
+    """Return a stand-in for AWS that the test may stop, and start again."""
+    with running() as stack:
+        yield stack
+
+
+@pytest.fixture
+def dynamodb(aws_stack: Ministack, aws_credentials: None) -> str:
+    """Return the URL of a ledger on DynamoDB that has no table yet, and the credentials in the environment."""
+    return f"dynamodb://{new_table()}?endpoint={aws_stack.url}"

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from servelite.stores.address import address
 from servelite.stores.journal import Journal
 from servelite.stores.moving import move_journals
+from servelite.stores.sql_tables import SqlTables
 from tests.functional.crowd import calling, read_answer
 from tests.functional.ledger import FROM_RECEIPT, read_rows, usage, wait_for_rows
 from tests.functional.promises import Measured, StartServer
@@ -296,7 +297,7 @@ def test_moving_a_row_costs_little(request: pytest.FixtureRequest, tmp_path: Pat
         journal.append(rows[at : at + 8])
     with contextlib.closing(address(url).open()) as db:
         begun_s = time.process_time()
-        move_journals(db, tmp_path / "journal")
+        move_journals(SqlTables(db), tmp_path / "journal")
         row_us = (time.process_time() - begun_s) / len(rows) * 1e6
         assert db.query("SELECT count(*) FROM calls") == [(len(rows),)]
     journal.close()

@@ -43,6 +43,9 @@ class FakeBook:
     lock: threading.Event = field(default_factory=threading.Event)
     claims: list[str] = field(default_factory=list)
     renewed: list[str] = field(default_factory=list)
+    claimed_until_us: int | None = None
+    everywhere: dict[str, Spent] = field(default_factory=dict)
+    asked_of: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lock.set()
@@ -68,10 +71,17 @@ class FakeBook:
             raise LedgerUnavailable("It is away.")
         self.used_us |= used_us
 
-    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+    def spent_by(self, account: str, since_us: int) -> Spent:
+        if self.is_broken:
+            raise LedgerUnavailable("/srv/ledger.db is away.")
+        self.asked_of.append((account, since_us))
+        return self.everywhere.get(account, Spent(account, 0, 0, 0))
+
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int, until_us: int | None = None) -> Kept | str | None:
         if self.is_broken:
             raise LedgerUnavailable("/srv/ledger.db is away.")
         self.claims.append(repeat_key)
+        self.claimed_until_us = until_us
         return None
 
     def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:

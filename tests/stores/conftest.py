@@ -1,4 +1,4 @@
-"""Ledgers on every database: SQLite in a file, and PostgreSQL on a real server."""
+"""Ledgers on all that there is: SQLite in a file, PostgreSQL on a real server, DynamoDB on a stand-in."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,9 +9,11 @@ import pytest
 
 from servelite.stores.address import Address, address
 from servelite.stores.database import Database
+from servelite.stores.tables import Tables
 from tests.postgres import GivenServer
 
 DATABASES = ["sqlite", "postgres"]
+LEDGERS = [*DATABASES, pytest.param("dynamodb", marks=pytest.mark.aws)]
 TABLES = ["calls", "days", "journals", "keys", "answers", "claims"]
 
 
@@ -48,6 +50,22 @@ def db(place: Address) -> Iterator[Database]:
     """Return its database, open."""
     with closing(place.open()) as db:
         yield db
+
+
+@pytest.fixture(params=LEDGERS)
+def any_place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """Return where an empty ledger stands, whatever it is kept in."""
+    monkeypatch.chdir(tmp_path)
+    if request.param == "dynamodb":
+        return address(request.getfixturevalue("dynamodb"))
+    return address(f"{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("emptied")())
+
+
+@pytest.fixture
+def tables(any_place: Address) -> Iterator[Tables]:
+    """Return its tables, open."""
+    with closing(any_place.tables()) as tables:
+        yield tables
 
 
 @pytest.fixture(params=DATABASES)

@@ -5,21 +5,21 @@ from itertools import pairwise
 import pytest
 
 from servelite.core.ports import BY, Usage
-from servelite.stores.ledger import JournaledLedger, NoLedger
+from servelite.stores.ledger import DirectLedger, JournaledLedger, NoLedger
 from tests.stores.rows import DAY_US, EVER, NOON, instant, row
 
 
+@pytest.fixture(params=[JournaledLedger, DirectLedger])
+def reopened(request, any_place):
+    """Return an opener of one and the same ledger."""
+    return lambda: request.param(any_place)
+
+
 @pytest.fixture
-def ledger(place):
-    ledger = JournaledLedger(place)
+def ledger(reopened):
+    ledger = reopened()
     yield ledger
     ledger.close()
-
-
-@pytest.fixture
-def reopened(place):
-    """Return an opener of one and the same ledger."""
-    return lambda: JournaledLedger(place)
 
 
 def test_no_ledger_takes_rows_without_a_word_and_knows_of_none():

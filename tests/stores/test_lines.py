@@ -39,4 +39,4 @@ def test_a_row_that_is_shorter_by_later_columns_has_their_defaults(fields):
 def test_rows_of_lines_come_in_their_order_and_so_do_answers():
     rows, answers = [row() for _ in range(4)], [kept() for _ in range(2)]
     lines = [write_line(rows[:1]), write_line(rows[1:3], answers[:1]), write_line(rows[3:], answers[1:])]
-    assert read_lines(lines) == ([list(one) for one in rows], answers)
+    assert read_lines(lines) == (rows, answers)

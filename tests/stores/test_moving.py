@@ -17,6 +17,7 @@ from servelite.core.ports import KEEP_ANSWERS_US, Kept, Row
 from servelite.stores.journal import READ_BYTES, Journal
 from servelite.stores.lines import LONGEST_NAME_BYTES
 from servelite.stores.moving import DAMAGED, move_journals
+from servelite.stores.sql_tables import SqlTables
 from tests.stores.rows import kept, row
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_rows_arrive_as_they_were_recorded(db, tmp_path):
     ]
     journal = Journal(tmp_path / "j")
     journal.append(rows)
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert [Row(*one) for one in db.query(f"SELECT {', '.join(Row._fields)} FROM calls ORDER BY id")] == rows
     journal.close()
 
@@ -75,7 +76,7 @@ def test_kept_answers_arrive_with_their_rows(db, tmp_path):
     journal = Journal(tmp_path / "j")
     journal.append([row(), row()], kept_ones)
     journal.append([row()])
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert answers(db) == kept_ones
     assert len(ids(db)) == 3
     journal.close()
@@ -86,7 +87,7 @@ def test_the_first_answer_to_a_key_stays(db, tmp_path):
     journal = Journal(tmp_path / "j")
     for answer in (first, second):
         journal.append([row()], [answer])
-        move_journals(db, tmp_path / "j")
+        move_journals(SqlTables(db), tmp_path / "j")
     assert answers(db) == [first]
     journal.close()
 
@@ -97,7 +98,7 @@ def test_an_answer_that_has_expired_does_not_stand_in_the_way_of_the_next(db, tm
     journal = Journal(tmp_path / "j")
     for answer in (first, second):
         journal.append([row()], [answer])
-        move_journals(db, tmp_path / "j")
+        move_journals(SqlTables(db), tmp_path / "j")
     assert answers(db) == [second]
     journal.close()
 
@@ -107,7 +108,7 @@ def test_what_was_moved_is_not_read_again(db, tmp_path):
     for count in range(1, 4):
         journal.append([row()])
         for _ in range(2):
-            move_journals(db, tmp_path / "j")
+            move_journals(SqlTables(db), tmp_path / "j")
             assert len(ids(db)) == count
     ((end,),) = db.query("SELECT moved_bytes FROM journals")
     assert end == sum(file.stat().st_size for file in (tmp_path / "j").iterdir())
@@ -117,23 +118,23 @@ def test_what_was_moved_is_not_read_again(db, tmp_path):
 def test_a_file_larger_than_one_reading_is_moved_whole(db, tmp_path):
     rows = [row(account="a" * 1000) for _ in range(3 * READ_BYTES // 1000)]
     leave(tmp_path / "j", b"".join(map(line, rows)))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert ids(db) == sorted(one.id for one in rows)
 
 
 def test_a_line_longer_than_one_reading_is_moved_whole(db, tmp_path):
     rows = [row(account="a" * 1000) for _ in range(3 * READ_BYTES // 1000)]
     leave(tmp_path / "j", line(row()) + line(*rows) + line(row()))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert len(ids(db)) == len(rows) + 2
 
 
 def test_a_file_that_nobody_writes_any_more_goes_with_its_note(db, tmp_path):
     journal = Journal(tmp_path / "j")
     journal.append([row()])
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     journal.close()
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert list((tmp_path / "j").iterdir()) == []
     assert db.query("SELECT * FROM journals") == []
     assert len(ids(db)) == 1
@@ -144,7 +145,7 @@ def test_a_file_that_outlived_its_move_is_not_moved_again_though_its_rows_were_l
     content = line(row(), row())
     leave(tmp_path / "j", content)
     db.query("INSERT INTO journals (name, moved_bytes) VALUES (?, ?)", ["1-a.jsonl", len(content)])
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert ids(db) == []
     assert db.query("SELECT * FROM days") == []
     assert list((tmp_path / "j").iterdir()) == []
@@ -156,10 +157,10 @@ from contextlib import closing
 from pathlib import Path
 from servelite.stores.address import address
 from servelite.stores.moving import move_journals
-with closing(address(sys.argv[1]).open()) as db:
+with closing(address(sys.argv[1]).tables()) as tables:
     print(flush=True)
     sys.stdin.readline()
-    move_journals(db, Path(sys.argv[2]))
+    move_journals(tables, Path(sys.argv[2]))
 """
 
 
@@ -213,7 +214,7 @@ def test_one_who_is_killed_while_it_moves_leaves_the_rest_to_others(url, db, tmp
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
     assert 0 < len(ids(db)) <= len(recorded)
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert ids(db) == sorted(one.id for one in recorded)
     assert db.query("SELECT calls FROM days") == [(20_000,)]
 
@@ -258,7 +259,7 @@ DAMAGES = [
 def test_a_damaged_line_is_put_aside_and_keeps_nothing_back(db, tmp_path, damage):
     before, after = row(), row()
     leave(tmp_path / "j", line(before) + damage + line(after))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert ids(db) == [before.id, after.id]
     assert answers(db) == []
     assert (tmp_path / "j" / DAMAGED).read_bytes() == damage
@@ -278,7 +279,7 @@ def test_what_one_database_takes_and_the_other_does_not_keeps_nothing_back(db, t
     """SQLite takes it, PostgreSQL does not: there it is put aside."""
     before, after = row(), row()
     leave(tmp_path / "j", line(before) + damage + line(after))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert {before.id, after.id} <= set(ids(db))
     assert len(ids(db)) == 3 or (tmp_path / "j" / DAMAGED).read_bytes() == damage
 
@@ -288,7 +289,7 @@ def test_the_longest_names_that_are_promised_fit(db, tmp_path):
     keys = dict.fromkeys(("id", "account", "key_id", "function", "stage", "gateway"), name)
     answer = kept(account=name, repeat_key=name)._replace(body="")
     leave(tmp_path / "j", json.dumps({"rows": [row(**keys)], "kept": [answer]}).encode() + b"\n")
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert (ids(db), len(answers(db))) == ([name], 1)
 
 
@@ -300,7 +301,7 @@ def test_damage_in_a_journal_that_is_still_written_is_passed_once(db, tmp_path):
         end.write(b"damage\n")
     for count in (2, 3):
         journal.append([row()])
-        move_journals(db, tmp_path / "j")
+        move_journals(SqlTables(db), tmp_path / "j")
         assert len(ids(db)) == count
     assert (tmp_path / "j" / DAMAGED).read_bytes() == b"damage\n"
     journal.close()
@@ -315,7 +316,7 @@ def test_one_wrong_byte_costs_one_line_at_most(db, tmp_path, place, byte):
     whole = bytearray(with_answer() if place % 2 else changed())
     whole[place % (len(whole) - 1)] = byte
     leave(tmp_path / "j", line(rows[0]) + bytes(whole) + line(*rows[1:]))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert {one.id for one in rows} <= set(ids(db))
     assert db.query("SELECT CAST(sum(calls) AS BIGINT) FROM days") == [(len(ids(db)),)]
 
@@ -323,7 +324,7 @@ def test_one_wrong_byte_costs_one_line_at_most(db, tmp_path, place, byte):
 def test_rows_of_the_first_servelite_are_filled_up_with_their_price(db, tmp_path):
     old = row(billed_us=1234, compute_us=1300)
     leave(tmp_path / "j", line(old[:OLD_FIELDS]))
-    move_journals(db, tmp_path / "j")
+    move_journals(SqlTables(db), tmp_path / "j")
     assert db.query("SELECT id, key_id, version, parent, stage, memory_mib, cost_pico, gateway, mib_us FROM calls") == [
         (old.id, "", "", "", "", 0, 123_400, "", 0)
     ]
@@ -337,7 +338,7 @@ def test_a_database_that_takes_no_rows_loses_none(new_place, tmp_path):
         db.query("DROP TABLE days")
         for _ in range(2):
             with pytest.raises(LedgerUnavailable):
-                move_journals(db, tmp_path / "j")
+                move_journals(SqlTables(db), tmp_path / "j")
         assert ids(db) == []
     assert (tmp_path / "j" / "1-a.jsonl").read_bytes() == line(*rows)
 
@@ -345,6 +346,6 @@ def test_a_database_that_takes_no_rows_loses_none(new_place, tmp_path):
 def test_sums_beyond_64_bits_are_told_and_nothing_is_put_aside(db, tmp_path):
     leave(tmp_path / "j", b"".join(changed(compute_us=2**60 - 1) for _ in range(9)))
     with pytest.raises(LedgerUnavailable):
-        move_journals(db, tmp_path / "j")
+        move_journals(SqlTables(db), tmp_path / "j")
     assert ids(db) == []
     assert not (tmp_path / "j" / DAMAGED).exists()

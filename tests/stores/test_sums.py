@@ -7,18 +7,26 @@ from contextlib import closing
 import pytest
 
 from servelite.core.accounts import Spent
-from servelite.core.ports import BY, Row, Usage
-from servelite.stores.sums import spent_elsewhere, usage
+from servelite.core.ports import BY, Usage
 from tests.stores.rows import DAY_US, EVER, NOON, instant, row
+
+NOVEMBER = instant("2026-11-01T00:00:00")
 
 
 @pytest.fixture
-def insert(db):
-    return lambda *rows: db.insert("calls", Row._fields, "id", list(rows))
+def insert(tables):
+    return lambda *rows: tables.record(rows)
 
 
-def groups(db, by, span=EVER, account=None) -> list[tuple[str, int, int]]:
-    return [(one.group, one.calls, one.compute_us) for one in usage(db, [by], *span, account)[by]]
+@pytest.fixture
+def spent_elsewhere(any_place):
+    """Return what says what was spent at other gateways than "own"."""
+    with closing(any_place.book("own")) as book:
+        yield lambda since_us: sorted(book.look(since_us).spent, key=lambda one: one.account)
+
+
+def groups(tables, by, span=EVER, account=None) -> list[tuple[str, int, int]]:
+    return [(one.group, one.calls, one.compute_us) for one in tables.usage([by], *span, account)[by]]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +39,7 @@ def groups(db, by, span=EVER, account=None) -> list[tuple[str, int, int]]:
         pytest.param("stage", [("read", 2, 44), ("write", 1, 6)], id="stage"),
     ],
 )
-def test_calls_are_summed_with_their_stages_counted_once(db, insert, by, expected):
+def test_calls_are_summed_with_their_stages_counted_once(tables, insert, by, expected):
     pipeline = row(function="summarise", account="acme", key_id="k1", compute_us=50)
     stage = {"account": "acme", "key_id": "k1", "parent": pipeline.id}
     insert(
@@ -42,15 +50,15 @@ def test_calls_are_summed_with_their_stages_counted_once(db, insert, by, expecte
         row(function="summarise", compute_us=20),
         row(function="translate", account="acme", key_id="k1", compute_us=5, at_us=NOON + DAY_US),
     )
-    assert groups(db, by) == expected
+    assert groups(tables, by) == expected
 
 
 @pytest.mark.parametrize("by", BY)
-def test_sums_of_one_account_hold_nothing_of_others(db, insert, by):
+def test_sums_of_one_account_hold_nothing_of_others(tables, insert, by):
     insert(*(row(account=name, stage=stage, compute_us=size) for name, size in (("a", 1), ("b", 10)) for stage in ("", "s")))
-    assert [(calls, compute_us) for _, calls, compute_us in groups(db, by, account="b")] == [(1, 10)]
-    assert groups(db, by, account="nobody") == []
-    assert groups(db, by, account="a' OR 'a' = 'a") == []
+    assert [(calls, compute_us) for _, calls, compute_us in groups(tables, by, account="b")] == [(1, 10)]
+    assert groups(tables, by, account="nobody") == []
+    assert groups(tables, by, account="a' OR 'a' = 'a") == []
 
 
 @pytest.mark.parametrize(
@@ -63,14 +71,14 @@ def test_sums_of_one_account_hold_nothing_of_others(db, insert, by):
         pytest.param(("2026-11-22T00:00:00", "2026-12-01T00:00:00"), [], id="days without calls"),
     ],
 )
-def test_whole_days_are_summed(db, insert, span, days):
+def test_whole_days_are_summed(tables, insert, span, days):
     insert(row(), row(at_us=NOON + DAY_US))
-    assert sorted(one.group for one in usage(db, ["day"], *map(instant, span))["day"]) == days
+    assert sorted(one.group for one in tables.usage(["day"], *map(instant, span))["day"]) == days
 
 
-def test_failed_calls_are_those_whose_code_is_not_ok(db, insert):
+def test_failed_calls_are_those_whose_code_is_not_ok(tables, insert):
     insert(row(), row(code="timed_out", status=504), row(code="invalid_input", status=422, billed_us=0))
-    assert [(one.calls, one.failed, one.billed_calls) for one in usage(db, ["function"], *EVER)["function"]] == [(3, 2, 2)]
+    assert [(one.calls, one.failed, one.billed_calls) for one in tables.usage(["function"], *EVER)["function"]] == [(3, 2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +92,9 @@ def test_failed_calls_are_those_whose_code_is_not_ok(db, insert):
     ],
 )
 @pytest.mark.parametrize("billed", [1, 3_000_000], ids=["billed finely", "billed coarsely"])
-def test_whole_seconds_are_the_compute_time_of_billed_calls_each_rounded_up(db, insert, times, whole_s, billed):
+def test_whole_seconds_are_the_compute_time_of_billed_calls_each_rounded_up(tables, insert, times, whole_s, billed):
     insert(*(row(compute_us=time, billed_us=billed) for time in times), row(compute_us=5, billed_us=0))
-    assert [one.whole_s for one in usage(db, ["function"], *EVER)["function"]] == [whole_s]
+    assert [one.whole_s for one in tables.usage(["function"], *EVER)["function"]] == [whole_s]
 
 
 @pytest.mark.parametrize(
@@ -100,19 +108,19 @@ def test_whole_seconds_are_the_compute_time_of_billed_calls_each_rounded_up(db, 
         pytest.param(0, 1024, 0, id="no time"),
     ],
 )
-def test_lambda_would_bill_milliseconds_times_memory(db, insert, compute_us, memory_mib, lambda_mib_ms):
+def test_lambda_would_bill_milliseconds_times_memory(tables, insert, compute_us, memory_mib, lambda_mib_ms):
     insert(row(compute_us=compute_us, memory_mib=memory_mib))
-    assert [one.lambda_mib_ms for one in usage(db, ["function"], *EVER)["function"]] == [lambda_mib_ms]
+    assert [one.lambda_mib_ms for one in tables.usage(["function"], *EVER)["function"]] == [lambda_mib_ms]
 
 
-def test_sums_that_are_read_together_are_of_one_moment(db, place):
+def test_sums_that_are_read_together_are_of_one_moment(tables, any_place):
     """Somebody inserts rows meanwhile, and every sum has as many of them as the others."""
     is_enough = threading.Event()
 
     def insert_on_and_on():
-        with closing(place.open()) as other:
+        with closing(any_place.tables()) as other:
             while not is_enough.is_set():
-                other.insert("calls", Row._fields, "id", [row(account=f"a{n}", function=f"f{n}", key_id=f"k{n}") for n in range(9)])
+                other.record([row(account=f"a{n}", function=f"f{n}", key_id=f"k{n}") for n in range(9)])
 
     seen = set()
     with ThreadPoolExecutor(1) as pool:
@@ -120,7 +128,7 @@ def test_sums_that_are_read_together_are_of_one_moment(db, place):
         try:
             while len(seen) < 30:
                 assert not inserting.done()
-                sums = usage(db, BY, *EVER)
+                sums = tables.usage(BY, *EVER)
                 seen.add(tuple(sum(one.calls for one in sums[by]) for by in BY if by != "stage"))
         finally:
             is_enough.set()
@@ -128,10 +136,10 @@ def test_sums_that_are_read_together_are_of_one_moment(db, place):
     assert all(len(set(one)) == 1 for one in seen)
 
 
-def test_every_sum_is_in_its_place(db, insert):
+def test_every_sum_is_in_its_place(tables, insert):
     for _ in range(2):
         insert(row(compute_us=1500, cpu_us=7, billed_us=1_500_000, memory_mib=200, mib_us=300_000_000, cost_pico=11, code="x"))
-    assert usage(db, ["function"], *EVER)["function"] == [
+    assert tables.usage(["function"], *EVER)["function"] == [
         Usage(
             group="f",
             calls=2,
@@ -148,7 +156,7 @@ def test_every_sum_is_in_its_place(db, insert):
     ]
 
 
-def test_spent_elsewhere_is_each_accounts_at_other_gateways(db, insert):
+def test_spent_elsewhere_is_each_accounts_at_other_gateways(spent_elsewhere, insert):
     insert(
         row(account="a", gateway="other", billed_us=10, mib_us=20),
         row(account="a", gateway="third", billed_us=5, mib_us=20),
@@ -157,16 +165,15 @@ def test_spent_elsewhere_is_each_accounts_at_other_gateways(db, insert):
         row(account="b", gateway="other", billed_us=7, mib_us=7),
         row(account="c", gateway="own", billed_us=1),
     )
-    assert sorted(spent_elsewhere(db, "own", 0), key=lambda one: one.account) == [Spent("a", 15, 40, 2), Spent("b", 7, 7, 1)]
+    assert spent_elsewhere(NOVEMBER) == [Spent("a", 15, 40, 2), Spent("b", 7, 7, 1)]
 
 
-def test_spent_elsewhere_counts_a_pipeline_and_not_its_stages(db, insert):
+def test_spent_elsewhere_counts_a_pipeline_and_not_its_stages(spent_elsewhere, insert):
     pipeline = row(gateway="other", billed_us=30)
     insert(pipeline, row(gateway="other", billed_us=20, parent=pipeline.id, stage="a"), row(gateway="other", billed_us=10, stage="b"))
-    assert spent_elsewhere(db, "own", 0) == [Spent("local", 30, 0, 1)]
+    assert spent_elsewhere(NOVEMBER) == [Spent("local", 30, 0, 1)]
 
 
-def test_spent_elsewhere_begins_at_the_midnight_that_is_asked_for(db, insert):
-    november = instant("2026-11-01T00:00:00")
-    insert(row(at_us=november - 1, billed_us=100), row(at_us=november, billed_us=1), row(at_us=NOON, billed_us=2))
-    assert spent_elsewhere(db, "own", november) == [Spent("local", 3, 0, 2)]
+def test_spent_elsewhere_begins_with_the_month_that_is_asked_for(spent_elsewhere, insert):
+    insert(row(at_us=NOVEMBER - 1, billed_us=100), row(at_us=NOVEMBER, billed_us=1), row(at_us=NOON, billed_us=2))
+    assert spent_elsewhere(NOVEMBER) == [Spent("local", 3, 0, 2)]

@@ -2,7 +2,6 @@
 
 import os
 import random
-import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from servelite.assembly.environment import read_settings_file, worker_environment
-from servelite.assembly.ledgers import DEFAULT_LEDGER, open_ledger
+from servelite.assembly.ledgers import DEFAULT_LEDGER
+from servelite.assembly.meters import open_meter
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Worker
 from servelite.core.settings import Settings
-from servelite.runtime.accounts import Accounts
 from servelite.runtime.beside import Beside
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
@@ -22,7 +21,6 @@ from servelite.runtime.folders import find_beside, find_function, find_functions
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
-from servelite.runtime.quotas import Quotas
 from servelite.runtime.resources import cores, default_memory_bytes
 
 
@@ -45,8 +43,9 @@ def gateway_engine(
         LedgerUnavailable: the ledger can't be opened.
     """
     machine = Machine(Cores(cores()), Memory((memory_bytes or default_memory_bytes()) // 1024))
-    parts = ledger, settings or read_settings_file(), machine
-    engine = _engine(find_functions(paths), _new_process, *parts, with_keeper=with_keeper)
+    found = find_functions(paths)
+    meter = open_meter(ledger, settings or read_settings_file(), _now_us, with_keeper=with_keeper)
+    engine = _engine(found, _new_process, meter, machine)
     engine.max_body_bytes = max_body_bytes
     engine.children.add = engine.add if with_those_beside else None
     return engine
@@ -66,10 +65,8 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     known = settings or read_settings_file()
     beside = Beside(lambda: _engine_beside(found, ledger, known))
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
-    parts = ledger, known, machine
-    engine = _engine(
-        found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), *parts, with_keeper=False, with_stages=False
-    )
+    meter = open_meter(ledger, known, _now_us, with_keeper=False)
+    engine = _engine(found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), meter, machine, with_stages=False)
     engine.max_body_bytes = sys.maxsize
     return engine
 
@@ -112,7 +109,8 @@ def describing_engine(paths: Sequence[Path]) -> Engine:
     def new_worker(name: str, folder: Path, threads: int) -> Worker:
         return _new_process(name, folder, threads) if runs_elsewhere(folder) else InlineWorker(folder)
 
-    return _engine(find_functions(paths), new_worker, "none", Settings(), Machine(Cores(1), Memory(sys.maxsize)))
+    meter = open_meter("none", Settings(), _now_us, with_keeper=False)
+    return _engine(find_functions(paths), new_worker, meter, Machine(Cores(1), Memory(sys.maxsize)))
 
 
 def _new_process(name: str, folder: Path, threads: int) -> Worker:
@@ -127,7 +125,7 @@ def _new_process(name: str, folder: Path, threads: int) -> Worker:
 def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings) -> Engine:
     """Wire an engine of what stands beside some folders, none of it before it is called."""
     machine = Machine(Cores(cores()), Memory(default_memory_bytes() // 1024))
-    engine = _engine(folders, _new_process, ledger, settings, machine, with_keeper=False)
+    engine = _engine(folders, _new_process, open_meter(ledger, settings, _now_us, with_keeper=False), machine)
     engine.pools.clear()
     engine.children.add = engine.add
     return engine
@@ -136,25 +134,14 @@ def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings)
 def _engine(
     folders: Mapping[str, Path],
     new_worker: Callable[[str, Path, int], Worker],
-    ledger: str,
-    settings: Settings,
+    meter: Meter,
     machine: Machine,
     *,
-    with_keeper: bool = True,
     with_stages: bool = True,
 ) -> Engine:
-    def now_us() -> int:
-        return time.time_ns() // 1000
-
     def monotonic_us() -> int:
         return time.monotonic_ns() // 1000
 
-    gateway = secrets.token_hex(8)
-    book, open_book = open_ledger(ledger, settings, gateway, with_keeper=with_keeper)
-    quotas = Quotas(settings.tariff, settings.allowances, settings.others, now_us)
-    accounts = Accounts(gateway, quotas, now_us, open_book)
-    # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
-    meter = Meter(book, accounts, gateway if with_keeper else "", now_us)
     known = dict(folders)
 
     def new_pool(name: str) -> Pool:
@@ -174,3 +161,7 @@ def _engine(
     engine = Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
     engine.folders = known
     return engine
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,17 +1,14 @@
-"""Ledgers by their URL: opened for a gateway, read for a bill, and the keys that stand in them."""
+"""Ledgers by their URL: read for a bill, and the keys that stand in them."""
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError
-from servelite.core.ports import AccountBook, Ledger, Usage
-from servelite.core.settings import Settings
+from servelite.core.ports import Usage
 from servelite.runtime.keyring import hash_of
-from servelite.stores import keys as key_table
-from servelite.stores.address import address, open_database
+from servelite.stores.address import address, open_tables
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
 
@@ -44,8 +41,8 @@ def create_key(
     key_id = secrets.token_hex(8)
     shown = f"sl_{key_id}_{secrets.token_urlsafe(32)}"
     key = ApiKey(key_id, account, name, hash_of(shown.encode()), tuple(functions), is_admin, time.time_ns() // 1000, expires_us)
-    with open_database(ledger) as db:
-        key_table.add_key(db, key)
+    with open_tables(ledger) as tables:
+        tables.add_key(key)
     return key, shown
 
 
@@ -58,8 +55,8 @@ def read_keys(ledger: str) -> list[ApiKey]:
     """
     if ledger != "none" and not address(ledger).exists():
         return []
-    with open_database(ledger) as db:
-        return key_table.all_keys(db)
+    with open_tables(ledger) as tables:
+        return tables.all_keys()
 
 
 def revoke_key(ledger: str, key_id: str) -> ApiKey:
@@ -74,19 +71,6 @@ def revoke_key(ledger: str, key_id: str) -> ApiKey:
         raise DefinitionError(
             f"No key in the ledger {address(ledger).name} has the id '{key_id}'. See which there are: servelite keys list"
         )
-    with open_database(ledger) as db:
-        key_table.revoke_key(db, key_id, time.time_ns() // 1000)
+    with open_tables(ledger) as tables:
+        tables.revoke_key(key_id, time.time_ns() // 1000)
     return known[key_id]
-
-
-def open_ledger(url: str, settings: Settings, gateway: str, *, with_keeper: bool) -> tuple[Ledger, Callable[[], AccountBook] | None]:
-    """Open a ledger, and tell how to open its account book."""
-    from servelite.stores.account_book import DatabaseAccountBook
-    from servelite.stores.keeper import start_keeper
-    from servelite.stores.ledger import JournaledLedger, NoLedger
-
-    if url == "none":
-        return NoLedger(), None
-    place = address(url)
-    keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
-    return JournaledLedger(place, keeper, gateway if with_keeper else ""), lambda: DatabaseAccountBook(place.open(), gateway)

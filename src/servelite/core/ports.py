@@ -187,7 +187,7 @@ class Seen(NamedTuple):
     """What a look into the ledger showed.
 
     keys        all keys; None where none has changed since the last look
-    spent       what each account used since a midnight (UTC), at other gateways than this one
+    spent       what each account used since a month began (UTC), at other gateways than this one
     arrived_us  the moment up to which this gateway's kept answers are in the database
     """
 
@@ -200,7 +200,11 @@ class AccountBook(Protocol):
     """What a gateway reads again and again of a ledger that others write too; LedgerUnavailable where it can't."""
 
     def look(self, since_us: int | None) -> Seen:
-        """Look at keys and kept answers, and at what was spent since a midnight, None if not; nobody who writes is waited for."""
+        """Look at keys and kept answers, and at what was spent since a month began, None if not; nobody who writes is waited for."""
+        ...
+
+    def spent_by(self, account: str, since_us: int) -> Spent:
+        """Return what an account used since a month began, at this gateway too."""
         ...
 
     def note_used(self, used_us: Mapping[str, int]) -> None:
@@ -210,8 +214,8 @@ class AccountBook(Protocol):
         """
         ...
 
-    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
-        """Take an Idempotency-Key, so that no other gateway runs its call too.
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int, until_us: int | None = None) -> Kept | str | None:
+        """Take an Idempotency-Key, so that no other gateway runs its call too; until CLAIM_US from now, if nothing else is said.
 
         Returns None where it is taken; else the answer that is kept for it, or the fingerprint of the call that another gateway runs.
         """

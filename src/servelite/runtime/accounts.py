@@ -38,8 +38,8 @@ class Accounts:
         self.keyring = Keyring(now_us)
         self.repeats = Repeats(gateway, now_us, self if open_book else None)
         self._now_us = now_us
-        self._desk = Desk(open_book) if open_book else None
-        self._errands = Desk(open_book) if open_book else None  # what may wait
+        self._desk: Desk | None = Desk(open_book) if open_book else None
+        self._errands: Desk | None = Desk(open_book) if open_book else None  # what may wait
         self._watch: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
         self._renewals: set[asyncio.Task[None]] = set()
@@ -121,12 +121,17 @@ class Accounts:
     async def claim(self, account: str, repeat_key: str, fingerprint: str) -> Kept | str | None:
         """Take an Idempotency-Key in the ledger; see `AccountBook.claim`."""
         assert self._errands is not None
-        claim = self._errands.ask(lambda book: book.claim(account, repeat_key, fingerprint, self._now_us()))
+        until_us = self._claimed_until_us()
+        claim = self._errands.ask(lambda book: book.claim(account, repeat_key, fingerprint, self._now_us(), until_us))
         try:
             return await asyncio.wait_for(claim, CLAIM_WITHIN_S)
         except (LedgerUnavailable, TimeoutError) as error:  # its own words name a file, or a server
             logger.warning("an Idempotency-Key can't be taken: %s", error or "the ledger does not answer")
             raise LedgerUnavailable("Whether this Idempotency-Key was used before can't be told at the moment. Try again later.") from error
+
+    def _claimed_until_us(self) -> int | None:
+        """Return until when a key is taken, None for a time in which it is held on to anew."""
+        return None
 
     async def give_back(self, account: str, repeat_key: str) -> None:
         """Let go of an Idempotency-Key whose call was not run; where that fails, it is free before long."""

@@ -63,6 +63,34 @@ class Desk:
         _close(book)
 
 
+class OpenDesk(Desk):
+    """A desk without a thread, where the process may be frozen as soon as a call is answered: who asks does the work, and it is done."""
+
+    def __init__(self, open_book: Callable[[], AccountBook]) -> None:
+        super().__init__(open_book)
+        self._book: AccountBook | None = None
+
+    async def ask(self, question: Callable[[AccountBook], Result]) -> Result:
+        """Return what a function says of the book; LedgerUnavailable where the ledger refuses."""
+        return self.ask_now(question)
+
+    def ask_now(self, question: Callable[[AccountBook], Result]) -> Result:
+        """Do the same at once."""
+        try:
+            self._book = self._book or self._open_book()
+            return question(self._book)
+        except LedgerUnavailable:
+            _close(self._book)
+            self._book = None
+            raise
+
+    async def close(self, within_s: float) -> bool:
+        """Close the book."""
+        _close(self._book)
+        self._book = None
+        return True
+
+
 def _close(book: AccountBook | None) -> None:
     if book is not None:
         with contextlib.suppress(LedgerUnavailable):

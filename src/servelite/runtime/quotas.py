@@ -52,6 +52,8 @@ class Quotas:
         self._accounts: dict[str, _Account | None] = {}
         self._month_ends_us = 0
         self.month_began_us = 0
+        self.before_hold: Callable[[str], None] = lambda _: None
+        """Called before an account's quota is looked at: where nobody watches the ledger, it is read then."""
         self._turn_month(now_us())
 
     def enter(self, call: Call) -> None:
@@ -82,6 +84,7 @@ class Quotas:
         if account is None or account.allowance.credit_micro is None:
             return
         self._in_month()
+        self.before_hold(call.account)
         above_units, above_calls = _held_above(call)
         if self._is_exhausted(account, account.held_units - above_units, account.held_calls - above_calls):
             raise self._exhausted(account)
@@ -120,6 +123,13 @@ class Quotas:
             account = self._find(one.account)
             if account is not None:
                 account.others_units, account.others_calls = self.tariff.units(one.billed_us, one.mib_us), one.calls
+
+    def spent_everywhere(self, spent: Spent) -> None:
+        """Take note of what an account used since `month_began_us`, what it used here included, all of which has been settled."""
+        account = self._find(spent.account)
+        if account is not None:
+            account.others_units = max(0, self.tariff.units(spent.billed_us, spent.mib_us) - account.used_units)
+            account.others_calls = max(0, spent.calls - account.used_calls)
 
     @property
     def has_quotas(self) -> bool:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from servelite.core.accounts import ApiKey
+from servelite.core.accounts import ApiKey, Spent
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.ports import Kept, RepeatKey, Seen
+from servelite.core.ports import CLAIM_US, Kept, RepeatKey, Seen
 from servelite.stores.answers import arrived_us
 from servelite.stores.claims import give_back, renew, take
 from servelite.stores.database import Database
 from servelite.stores.keys import all_keys, note_used
-from servelite.stores.sums import spent_elsewhere
+from servelite.stores.sums import spent_by, spent_elsewhere
 
 
 class DatabaseAccountBook:
@@ -26,15 +26,20 @@ class DatabaseAccountBook:
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)
         return Seen(self._changed_keys(), spent, arrived_us(self._db, self._gateway))
 
+    def spent_by(self, account: str, since_us: int) -> Spent:
+        """Return what an account used since a month began, at this gateway too."""
+        self._require_place()
+        return spent_by(self._db, account, since_us)
+
     def note_used(self, used_us: Mapping[str, int]) -> None:
         """Note when keys were last used, by id, unless somebody else writes; see `AccountBook`."""
         self._require_place()
         note_used(self._db, used_us)
 
-    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int) -> Kept | str | None:
+    def claim(self, account: str, repeat_key: str, fingerprint: str, now_us: int, until_us: int | None = None) -> Kept | str | None:
         """Take an Idempotency-Key for this gateway; see `AccountBook`."""
         self._require_place()
-        return take(self._db, self._gateway, (account, repeat_key), fingerprint, now_us)
+        return take(self._db, self._gateway, (account, repeat_key), fingerprint, (now_us, until_us or now_us + CLAIM_US))
 
     def renew(self, keys: Sequence[RepeatKey], now_us: int) -> None:
         """Hold on to keys that were taken."""

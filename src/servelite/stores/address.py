@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from servelite.core.errors import DefinitionError
+from servelite.core.ports import AccountBook
+from servelite.core.settings import KEEP_DAYS
+from servelite.stores.account_book import DatabaseAccountBook
 from servelite.stores.database import Database
+from servelite.stores.sql_tables import SqlTables
 from servelite.stores.sqlite import SqliteDatabase
+from servelite.stores.tables import Tables
 
-KINDS = "Give a file's path, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
+KINDS = "Give a file's path, sqlite:///PATH, postgresql://USER@HOST/DATABASE, dynamodb://TABLE, or none."
 
 LOCAL_FOLDER = Path(".servelite")
 """Where journals stand on their way to a database elsewhere: below the working directory."""
@@ -19,21 +24,32 @@ LOCAL_FOLDER = Path(".servelite")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a ledger stands; `url` may hold a password, `name` is it as it may be shown, `file` None where it is a server's."""
+    """Where a ledger stands, and how what it holds is opened.
+
+    url      may hold a password; `name` is it as it may be shown
+    exists   tells whether there may be something to read
+    tables   opens its tables
+    book     opens them for what a gateway reads again and again, by the gateway's name
+    """
 
     url: str = field(repr=False)
     name: str
     journals: Path
-    file: Path | None
+    exists: Callable[[], bool]
+    tables: Callable[[], Tables]
+    book: Callable[[str], AccountBook]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAddress(Address):
+    """Where a ledger stands in an SQL database; `file` is None where that is a server's."""
+
     open: Callable[[], Database]
-
-    def exists(self) -> bool:
-        """Tell whether there may be something to read."""
-        return self.file is None or self.file.exists()
+    file: Path | None
 
 
-def address(url: str) -> Address:
-    """Read a ledger's URL.
+def address(url: str, keep_days: int = KEEP_DAYS) -> Address:
+    """Read a ledger's URL; `keep_days` counts where rows are told when they are written how long they stay.
 
     Raises:
         DefinitionError: it is empty, of an unknown kind, or can't be read; or what it needs is not installed.
@@ -41,10 +57,12 @@ def address(url: str) -> Address:
     scheme, separator, rest = url.partition("://")
     if not url:
         raise DefinitionError(f"The ledger has no name. {KINDS}")
-    if not separator and re.match(r"(postgres(ql)?|sqlite):", url):
-        raise DefinitionError(f"A ledger's URL has two slashes after '{url.partition(':')[0]}:'. {KINDS}")
+    if not separator and (kind := re.match(r"(postgres(ql)?|sqlite|dynamodb):", url)):
+        raise DefinitionError(f"A ledger's URL has two slashes after '{kind[0]}'. {KINDS}")
     if scheme in ("postgresql", "postgres") and separator:
         return _server(url)
+    if scheme == "dynamodb" and separator:
+        return _dynamodb(url, keep_days)
     if separator and scheme != "sqlite":
         raise DefinitionError(f"No ledger of the kind '{scheme}'. {KINDS}")
     path = rest.removeprefix("/") if separator else url
@@ -54,23 +72,55 @@ def address(url: str) -> Address:
 
 
 @contextlib.contextmanager
-def open_database(url: str) -> Iterator[Database]:
-    """Open the database of the keys for a while; DefinitionError where the ledger keeps nothing."""
+def open_tables(url: str) -> Iterator[Tables]:
+    """Open the tables of the keys for a while; DefinitionError where the ledger keeps nothing."""
     if url == "none":
         raise DefinitionError("Keys stand in the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
-    with contextlib.closing(address(url).open()) as db:
-        yield db
+    with contextlib.closing(address(url).tables()) as tables:
+        yield tables
 
 
 def _file(url: str, path: Path) -> Address:
-    return Address(url, str(path), path.with_name(path.name + ".journal"), path, lambda: SqliteDatabase(path))
+    return _sql(url, str(path), path.with_name(path.name + ".journal"), lambda: SqliteDatabase(path), path)
 
 
 def _server(url: str) -> Address:
-    """Name a database on a server; its journals by a digest, for a name may hold anything."""
     from servelite.stores.postgres import PostgresDatabase, read_url, shown
 
     parts = read_url(url)
     name = shown(parts)
-    folder = LOCAL_FOLDER / f"postgresql-{hashlib.sha256(name.encode()).hexdigest()[:12]}.journal"
-    return Address(url, name, folder, None, lambda: PostgresDatabase(parts, name))
+    return _sql(url, name, _journals("postgresql", name), lambda: PostgresDatabase(parts, name))
+
+
+def _dynamodb(url: str, keep_days: int) -> Address:
+    from servelite.stores.dynamodb import Table, read_url
+    from servelite.stores.dynamodb_book import DynamoAccountBook
+    from servelite.stores.dynamodb_tables import DynamoTables
+
+    where = read_url(url)
+    return Address(
+        url,
+        url,
+        _journals("dynamodb", url),
+        exists=lambda: Table(where).exists(),
+        tables=lambda: DynamoTables(Table(where), keep_days),
+        book=lambda gateway: DynamoAccountBook(Table(where), gateway),
+    )
+
+
+def _sql(url: str, name: str, journals: Path, open_database: Callable[[], Database], file: Path | None = None) -> Address:
+    return SqlAddress(
+        url,
+        name,
+        journals,
+        exists=lambda: file is None or file.exists(),
+        tables=lambda: SqlTables(open_database()),
+        book=lambda gateway: DatabaseAccountBook(open_database(), gateway),
+        open=open_database,
+        file=file,
+    )
+
+
+def _journals(kind: str, name: str) -> Path:
+    """Return where the journals of a ledger elsewhere stand: by a digest, for a name may hold anything."""
+    return LOCAL_FOLDER / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.journal"

@@ -13,17 +13,18 @@ _TAKE = """
 """
 
 
-def take(db: Database, gateway: str, who: RepeatKey, fingerprint: str, now_us: int) -> Kept | str | None:
-    """Take a key for a gateway; see `AccountBook.claim`."""
+def take(db: Database, gateway: str, who: RepeatKey, fingerprint: str, span_us: tuple[int, int]) -> Kept | str | None:
+    """Take a key for a gateway, from now until a moment; see `AccountBook.claim`."""
+    now_us, until_us = span_us
     with db.transaction(f"claim {who[0]} {who[1]}"):
         kept = find_answer(db, *who)
         if kept is not None and kept.at_us > now_us - KEEP_ANSWERS_US:
             return kept
         taken = db.query("SELECT fingerprint, gateway, until_us FROM claims WHERE account = ? AND repeat_key = ?", who)
-        for other_fingerprint, other, until_us in taken:
-            if other != gateway and until_us > now_us:
+        for other_fingerprint, other, ends_us in taken:
+            if other != gateway and ends_us > now_us:
                 return str(other_fingerprint)
-        db.query(_TAKE, [*who, fingerprint, gateway, now_us + CLAIM_US])
+        db.query(_TAKE, [*who, fingerprint, gateway, until_us])
     return None
 
 

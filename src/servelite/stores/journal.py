@@ -101,6 +101,11 @@ class Journal:
             os.close(file)
 
 
+def gateway_of(name: str) -> str:
+    """Return the gateway that wrote a file, as far as its name tells."""
+    return name.split("-")[1] if name.count("-") == 2 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalFile:
     """A journal file as the one who moves its rows sees it."""
@@ -110,7 +115,7 @@ class JournalFile:
     @property
     def gateway(self) -> str:
         """The gateway that wrote it, as far as its name tells."""
-        return self.path.name.split("-")[1] if self.path.name.count("-") == 2 else ""
+        return gateway_of(self.path.name)
 
     def size(self) -> int:
         """Return how long it is; 0 where it is gone."""

@@ -19,7 +19,6 @@ from servelite.core.errors import LedgerUnavailable
 from servelite.core.logs import log_handler
 from servelite.stores.address import address
 from servelite.stores.moving import move_journals
-from servelite.stores.retention import let_go
 
 MOVE_EVERY_S = 0.25
 """Rows of this span share one transaction; for so long a row may stand in the journal only, longer on a machine without idle time."""
@@ -51,16 +50,16 @@ def main(url: str, keep_days: int) -> None:
     logging.basicConfig(handlers=[log_handler(is_terminal=sys.stderr.isatty())])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which ends its keeper
     os.nice(19)  # calls go first, for rows are safe in the journal; but not SCHED_IDLE: others may wait for a lock that it holds
-    place = address(url)
+    place = address(url, keep_days)
     is_ending, tidied_s = False, -TIDY_EVERY_S
     while not is_ending:
         try:
-            with contextlib.closing(place.open()) as db:
-                while not is_ending and db.is_in_place():
+            with contextlib.closing(place.tables()) as tables:
+                while not is_ending and tables.is_in_place():
                     is_ending = _stdin_ends_within(MOVE_EVERY_S)
-                    if db.is_in_place():
-                        move_journals(db, place.journals)
-                    if time.monotonic() - tidied_s > TIDY_EVERY_S and not let_go(db, time.time_ns() // 1000, keep_days):
+                    if tables.is_in_place():
+                        move_journals(tables, place.journals)
+                    if time.monotonic() - tidied_s > TIDY_EVERY_S and not tables.let_go(time.time_ns() // 1000, keep_days):
                         tidied_s = time.monotonic()
         except (OSError, LedgerUnavailable) as error:
             logger.warning("rows stay in the journal for now: %s", error)

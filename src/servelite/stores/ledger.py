@@ -1,4 +1,4 @@
-"""The ledgers: tables behind a journal, and none."""
+"""The ledgers: tables behind a journal, tables that are written at once, and none."""
 
 import contextlib
 import logging
@@ -6,11 +6,11 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Kept, Row, Usage
 from servelite.stores.address import Address
 from servelite.stores.journal import Journal
 from servelite.stores.moving import move_journals
-from servelite.stores.sums import usage
 
 KEEPER_ENDS_WITHIN_S = 10.0
 """How long the end waits for the keeper's last move; what it leaves is moved by whoever opens the ledger next."""
@@ -79,8 +79,47 @@ class JournaledLedger:
             self._keeper = start()
 
     def _move(self) -> None:
-        with contextlib.closing(self._place.open()) as db:
-            move_journals(db, self._place.journals)
+        with contextlib.closing(self._place.tables()) as tables:
+            move_journals(tables, self._place.journals)
+
+
+class DirectLedger:
+    """The `Ledger` port without a journal: `record` writes into the tables, while whoever asked waits.
+
+    It is for a process that is frozen between calls, and whose disk goes with it. Rows of stages are held until a row comes of which they
+    may be a part, and written together with it: so a pipeline waits once, and its sum never stands there without its parts.
+    """
+
+    def __init__(self, place: Address) -> None:
+        """Open the ledger; LedgerUnavailable where it can't be."""
+        self._tables = place.tables()
+        self._held: list[Row] = []
+
+    def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
+        """Write rows, and answers with them; LedgerUnavailable, in words for clients, where they can't be: then they are forgotten."""
+        self._held += sorted(rows, key=lambda row: not row.stage)
+        if kept or not all(row.stage for row in rows):
+            self._write(kept)
+
+    def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
+        """Sum calls; see `Ledger`."""
+        self._write()
+        return self._tables.usage(by, since_us, until_us, account)
+
+    def close(self) -> None:
+        """Write what is held, and let go of the tables."""
+        self._write()
+        self._tables.close()
+
+    def _write(self, kept: Sequence[Kept] = ()) -> None:
+        rows, self._held = self._held, []
+        if not (rows or kept):
+            return
+        try:
+            self._tables.record(rows, kept)
+        except (LedgerUnavailable, ValueError) as error:  # its own words name a place
+            logger.error("a call could not be metered: %s", error)
+            raise LedgerUnavailable("The call could not be metered, so it is not answered. Try again later.") from error
 
 
 class NoLedger:
@@ -107,9 +146,9 @@ def sum_usage(
     place: Address, by: Sequence[str], span_us: tuple[int, int], account: str | None = None, *, moves_journals: bool = True
 ) -> dict[str, list[Usage]]:
     """Sum the calls of a ledger, by default with those still in the journals; none where it does not exist yet. See `Ledger.usage`."""
-    if not place.exists():
+    if not (place.journals.exists() or place.exists()):
         return {one: [] for one in by}
-    with contextlib.closing(place.open()) as db:
+    with contextlib.closing(place.tables()) as tables:
         if moves_journals:
-            move_journals(db, place.journals)
-        return usage(db, by, *span_us, account)
+            move_journals(tables, place.journals)
+        return tables.usage(by, *span_us, account)

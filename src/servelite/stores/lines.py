@@ -29,7 +29,7 @@ _KEPT_KINDS = list(Kept.__annotations__.values())
 
 _NAMES = {"id", "repeat_key", *KEY_OF_DAYS}
 
-Lines = tuple[list[list[Any]], list[Kept]]
+Lines = tuple[list[Row], list[Kept]]
 """The rows and the kept answers of some lines."""
 
 
@@ -50,9 +50,8 @@ def is_sound(line: bytes) -> bool:
         rows, kept = _parts(line)
     except ValueError:
         return False
-    whole = [Row(*row) for row in rows]
-    named = [one._asdict() for one in whole] + [one._asdict() for one in kept]
-    is_summable = all(_fits(row.compute_us * row.memory_mib) for row in whole)
+    named = [one._asdict() for one in rows] + [one._asdict() for one in kept]
+    is_summable = all(_fits(row.compute_us * row.memory_mib) for row in rows)
     return is_summable and all(_fits(value, name) for one in named for name, value in one.items())
 
 
@@ -74,14 +73,14 @@ def _parts(line: bytes) -> Lines:
         raise ValueError(f"not a line of a journal: {error}") from error
 
 
-def _row(fields: list[Any]) -> list[Any]:
+def _row(fields: list[Any]) -> Row:
     """Return a row; one that an older servelite wrote lacks columns, and one of the first its price."""
-    if len(fields) < len(Row._fields):
-        row = Row(*fields)
-        fields = list(row._replace(cost_pico=row.billed_us * FIRST_TARIFF_PICO) if len(fields) == FIRST_FIELDS else row)
-    if list(map(type, fields)) != _ROW_KINDS:
+    row = Row(*fields)
+    if len(fields) == FIRST_FIELDS:
+        row = row._replace(cost_pico=row.billed_us * FIRST_TARIFF_PICO)
+    if list(map(type, row)) != _ROW_KINDS:
         raise ValueError("a value is of another type than its column")
-    return fields
+    return row
 
 
 def _kept(*fields: Any) -> Kept:

@@ -36,6 +36,10 @@ _ADD = (
 
 _TAKE = f"DELETE FROM days WHERE day = ? AND gateway <> '' RETURNING {', '.join([*KEY_OF_DAYS, *SUMS])}"  # noqa: S608  our own names
 
+_SPENT_SUMS = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in ("billed_us", "mib_us", "billed_calls"))
+
+_SPENT = f"SELECT account, {_SPENT_SUMS} FROM days WHERE day >= ? AND stage = ''"  # noqa: S608  our own names
+
 
 def usage(db: Database, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
     """Sum the calls of some days in several ways; see `Ledger.usage`. One statement, for all it reads is of one moment."""
@@ -54,13 +58,14 @@ def _summed_by(by: str, *, is_of_one: bool) -> str:
 
 
 def spent_elsewhere(db: Database, gateway: str, since_us: int) -> list[Spent]:
-    """Sum what each account used since a midnight; see `AccountBook.look`."""
-    sums = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in ("billed_us", "mib_us", "billed_calls"))
-    rows = db.query(
-        f"SELECT account, {sums} FROM days WHERE day >= ? AND gateway <> ? AND stage = '' GROUP BY account",  # noqa: S608  our own names
-        [since_us // DAY_US, gateway],
-    )
-    return [Spent(*row) for row in rows]
+    """Sum what each account used since a month began; see `AccountBook.look`."""
+    return [Spent(*row) for row in db.query(f"{_SPENT} AND gateway <> ? GROUP BY account", [since_us // DAY_US, gateway])]
+
+
+def spent_by(db: Database, account: str, since_us: int) -> Spent:
+    """Sum what an account used since a month began; see `AccountBook.spent_by`."""
+    rows = db.query(f"{_SPENT} AND account = ? GROUP BY account", [since_us // DAY_US, account])
+    return Spent(*rows[0]) if rows else Spent(account, 0, 0, 0)
 
 
 def fold_gateways(db: Database, before_us: int) -> bool:

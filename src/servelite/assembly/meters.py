@@ -1,0 +1,53 @@
+"""Meters by their ledger's URL: the ledger opened as an engine needs it, with what it says of accounts and their quotas."""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+from servelite.core.settings import Settings
+from servelite.runtime.accounts import Accounts
+from servelite.runtime.fresh_accounts import FreshAccounts
+from servelite.runtime.metering import Meter
+from servelite.runtime.quotas import Quotas
+from servelite.stores.address import Address, address
+from servelite.stores.keeper import start_keeper
+from servelite.stores.ledger import DirectLedger, JournaledLedger, NoLedger
+
+
+def open_meter(url: str, settings: Settings, now_us: Callable[[], int], *, with_keeper: bool) -> Meter:
+    """Open a ledger for an engine that goes on by itself, and what it knows of accounts; rows go through a journal on this machine.
+
+    Raises:
+        DefinitionError: the ledger's name is unknown.
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    gateway = secrets.token_hex(8)
+    place = _place(url, settings)
+    # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
+    named = gateway if with_keeper else ""
+    keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
+    ledger = JournaledLedger(place, keeper, named) if place else NoLedger()
+    accounts = Accounts(gateway, _quotas(settings, now_us), now_us, partial(place.book, gateway) if place else None)
+    return Meter(ledger, accounts, named, now_us)
+
+
+def open_direct_meter(url: str, settings: Settings, now_us: Callable[[], int]) -> Meter:
+    """Open a ledger for a process that is frozen between calls, as on AWS Lambda: a call waits for what it reads and writes there.
+
+    Raises:
+        DefinitionError: the ledger's name is unknown.
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    gateway = secrets.token_hex(8)
+    place = _place(url, settings)
+    ledger = DirectLedger(place) if place else NoLedger()
+    accounts = FreshAccounts(gateway, _quotas(settings, now_us), now_us, partial(place.book, gateway) if place else None)
+    return Meter(ledger, accounts, "", now_us)
+
+
+def _place(url: str, settings: Settings) -> Address | None:
+    return None if url == "none" else address(url, settings.keep_days)
+
+
+def _quotas(settings: Settings, now_us: Callable[[], int]) -> Quotas:
+    return Quotas(settings.tariff, settings.allowances, settings.others, now_us)
