@@ -1,12 +1,17 @@
 """The template's text: its parts, its values, and nothing left of the marks."""
 
+import asyncio
 import itertools
+from pathlib import Path
 
 import pytest
 
 from servelite.core.errors import DefinitionError
+from servelite.tools.packaging.plan import find_contents, make_plan
+from servelite.tools.packaging.target import Target
 from servelite.tools.packaging.template import Choices, check_choices, stack_name, template_text
 
+ROOT = Path(__file__).parents[3]
 EVERY = [
     Choices(*chosen)
     for chosen in itertools.product(("url", "api", "none"), (False, True), (False, True), ("plain", "snapstart", "provisioned"))
@@ -88,3 +93,12 @@ def test_what_does_not_fit_is_noted(write_echo, make_plan_of):
 @pytest.mark.parametrize(("name", "stack"), [("sentiment", "sentiment"), ("read_review", "read-review"), ("a-b__c", "a-b-c")])
 def test_a_stack_has_a_name_that_cloudformation_takes(name, stack):
     assert stack_name(name) == stack
+
+
+def test_the_committed_example_is_what_is_written():
+    """Written anew by: servelite package functions/sentiment --python 3.13 --arch arm64 --queue --ledger --start snapstart."""
+    contents = asyncio.run(find_contents([ROOT / "functions" / "sentiment"]))
+    plan = make_plan(contents, Target("3.13", "arm64"), Path("build"), is_image=False, is_checked=True)
+    assert (ROOT / "deploy" / "template.yaml").read_text() == template_text(
+        plan, Choices("url", queue=True, ledger=True, start="snapstart")
+    )

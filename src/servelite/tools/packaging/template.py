@@ -10,6 +10,7 @@ from string import Template
 from typing import Literal
 
 from servelite.core.errors import DefinitionError
+from servelite.stores.dynamodb_table import FUNCTION_ACTIONS, TABLE, TIME_TO_LIVE
 from servelite.tools.packaging.plan import Contents, Plan
 from servelite.tools.packaging.target import HANDLER
 
@@ -25,6 +26,9 @@ MARGIN_S = 3
 
 MOST_BATCH, BATCH_WITHOUT_WINDOW = 10_000, 10
 """What one event of SQS may hold; more than ten only if SQS may wait for them."""
+
+INDENT = " " * 6
+"""Of a resource's properties."""
 
 VISIBILITY = 6
 """How many times the function's timeout a message stays hidden while it is worked on, as AWS advises."""
@@ -137,17 +141,27 @@ def _values(plan: Plan, choices: Choices) -> dict[str, object]:
         "provisioned": choices.provisioned,
         "batch": batch_of(contents),
         "visibility_s": VISIBILITY * timeout_s,
-        "ledger_actions": LEDGER_ACTIONS,
-        "ledger_properties": LEDGER_PROPERTIES,
+        "ledger_actions": ", ".join(FUNCTION_ACTIONS),
+        "ledger_properties": _ledger_properties(),
     }
 
 
-LEDGER_ACTIONS = "dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem, dynamodb:Query"
-LEDGER_PROPERTIES = """\
-      BillingMode: PAY_PER_REQUEST
-      AttributeDefinitions:
-        - {AttributeName: pk, AttributeType: S}
-        - {AttributeName: sk, AttributeType: S}
-      KeySchema:
-        - {AttributeName: pk, KeyType: HASH}
-        - {AttributeName: sk, KeyType: RANGE}"""
+def _ledger_properties() -> str:
+    """Write the properties of the ledger's table as the template has them: names in lines, what they hold in braces."""
+    properties = {**TABLE, "TimeToLiveSpecification": TIME_TO_LIVE}
+    return "\n".join(f"{INDENT}{line}" for name, value in properties.items() for line in _property(name, value))
+
+
+def _property(name: str, value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        yield f"{name}:"
+        yield from (f"  - {_flow(one)}" for one in value)
+    else:
+        yield f"{name}: {_flow(value)}"
+
+
+def _flow(value: object) -> str:
+    """Write a value on one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_flow(one)}' for name, one in value.items())}}}"
+    return json.dumps(value) if isinstance(value, bool) else str(value)
