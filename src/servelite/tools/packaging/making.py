@@ -17,7 +17,7 @@ from servelite.tools.packaging.image import write_image
 from servelite.tools.packaging.leaving import left_out
 from servelite.tools.packaging.plan import Plan
 from servelite.tools.packaging.proof import Proof, prove
-from servelite.tools.packaging.pruning import Piece, files_of, owner, prune
+from servelite.tools.packaging.pruning import Piece, files_of, prune
 from servelite.tools.packaging.pythons import find_python
 from servelite.tools.packaging.sources import files_left_out
 from servelite.tools.packaging.target import FUNCTIONS, Target
@@ -37,10 +37,11 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """A tree as it is shipped, or one for this machine that is cut alike."""
+    """A tree as it is shipped, or one for this machine that is cut alike; `packages` says whose each file is that is left."""
 
     place: Path
     account: Account
+    packages: Mapping[str, str]
 
 
 def check_functions(folders: Mapping[str, Path], say: Say) -> None:
@@ -74,7 +75,7 @@ def make(plan: Plan, say: Say) -> Package:
             shipped.account.check()
         say(f"writing: {plan.product}")
         _write(plan, shipped.place)
-        return Package(shipped.account, tuple(proofs), _idle(run.place, proofs))
+        return Package(shipped.account, tuple(proofs), _idle(run.packages, proofs))
     finally:
         shutil.rmtree(plan.work, ignore_errors=True)
 
@@ -83,12 +84,13 @@ def _make_tree(plan: Plan, target: Target, work: Path, say: Say) -> _Tree:
     tree = resolve(plan.steps, plan.installer, target, work, say)
     place_own(tree, plan.contents.folders)
     before = weigh(tree)
-    spared = list(left_out(before))
+    spared, whose = list(left_out(before)), owners(read_distributions(tree).values())
     pieces = [*_cut_functions(tree, plan.contents.folders), *prune(tree, roots(tree, plan.steps))]
     after = _size(tree)
     say(f"compiling: for Python {target.python}")
     compile_tree(tree, target)
-    return _Tree(tree, account(before, pieces, spared, _size(tree) - after))
+    left = {file: whose[file] for file in files_of(tree) if file in whose}
+    return _Tree(tree, account(before, pieces, spared, _size(tree) - after), left)
 
 
 def place_own(tree: Path, folders: Mapping[str, Path]) -> None:
@@ -130,8 +132,7 @@ def _size(tree: Path) -> int:
     return sum((tree / file).stat().st_size for file in files_of(tree))
 
 
-def _idle(tree: Path, proofs: Iterable[Proof]) -> tuple[str, ...]:
-    """Return the packages of a tree that no example imported."""
-    whose = owners(read_distributions(tree).values())
-    used = {owner(file, whose) for proof in proofs for file in proof.used}
-    return tuple(sorted({owner(file, whose) for file in files_of(tree)} - used))
+def _idle(packages: Mapping[str, str], proofs: Iterable[Proof]) -> tuple[str, ...]:
+    """Return the packages that are left and of which no example imported a file."""
+    used = {packages.get(file) for proof in proofs for file in proof.used}
+    return tuple(sorted(set(packages.values()) - used))
