@@ -60,6 +60,18 @@ def test_a_package_that_only_a_cut_part_needs_goes_with_what_it_needs(tree):
     assert reasons["six.py"] == "onnxruntime requires it for what makes models"
 
 
+@pytest.mark.parametrize(
+    ("asks", "stays"), [("", False), ("import huggingface_hub.file_download", True)], ids=["only those that go too", "a function"]
+)
+def test_a_package_is_needed_by_those_who_stay(tree, asks, stays):
+    write_package(tree, "tokenizers", {"tokenizers/__init__.py": "import huggingface_hub"}, requires=("huggingface-hub",))
+    write_package(tree, "huggingface-hub", {"huggingface_hub/__init__.py": ""}, requires=("fsspec",))
+    write_package(tree, "fsspec", {"fsspec.py": "from huggingface_hub import HfFileSystem\n"})
+    write_files(tree, {"functions/echo/handler.py": asks})
+    gone = {"huggingface_hub/__init__.py", "fsspec.py"} & set(cut(tree, [*ROOTS, Need("tokenizers", frozenset(), "")]))
+    assert gone == (set() if stays else {"huggingface_hub/__init__.py", "fsspec.py"})
+
+
 def test_a_package_that_a_function_asks_for_stays(tree):
     reasons = cut(tree, [*ROOTS, Need("protobuf", frozenset(), "")])
     assert "six.py" not in reasons

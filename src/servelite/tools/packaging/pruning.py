@@ -1,6 +1,7 @@
 """Cutting a tree down to what is needed: whole packages that nobody needs any more, then files by the rules of `cuts`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,7 +44,7 @@ def find_pieces(tree: Path, roots: Sequence[Need]) -> Iterator[Piece]:
     kept = {file: source for file, source in sources.items() if owner(file, whose) in needed or owner(file, whose) not in known}
     mentions = _Mentions(kept, whose)
     informed = _informed(known, kept, whose)
-    cuts = [cut for cut in CUTS if not mentions.any(cut.unless, cut.package)]
+    cuts = [cut for cut in CUTS if not mentions.any(cut.unless, {cut.package})]
     for file in files:
         package = owner(file, whose)
         why = because.get(package, "") or _why(file, package, cuts) or _info_why(file, package, known, informed)
@@ -67,23 +68,39 @@ def owner(file: str, whose: Mapping[str, str]) -> str:
 
 
 class _Mentions:
-    """Who mentions a module, by its dotted name or in the words of `from … import …`."""
+    """Who imports a module, as far as sources tell."""
 
     def __init__(self, sources: Mapping[str, str], whose: Mapping[str, str]) -> None:
         self._sources = [(owner(file, whose), source) for file, source in sources.items() if owner(file, whose) != OWN]
 
-    def any(self, module: str, package: str) -> bool:
-        """Tell whether one who is not of the package does."""
-        above, _, last = module.rpartition(".")
-        words = (module, f"from {above} import {last}") if above else (f"import {module}", f"from {module} ")
-        return bool(module) and any(whose != package and any(word in source for word in words) for whose, source in self._sources)
+    def any(self, module: str, but: Collection[str]) -> bool:
+        """Tell whether anybody does but the packages that are named."""
+        pattern = _import_of(module)
+        return bool(module) and any(whose not in but and pattern.search(source) for whose, source in self._sources)
+
+
+def _import_of(module: str) -> re.Pattern[str]:
+    """Return what finds imports of a module, by its name in a string too."""
+    above, _, last = module.rpartition(".")
+    ways = [rf"\b(?:import|from)\s+{re.escape(module)}\b", rf"[\"']{re.escape(module)}\b"]
+    if above:
+        ways.append(rf"\bfrom\s+{re.escape(above)}\s+import\s+(?:\([^)]*|[^\n]*)\b{last}\b")
+    return re.compile("|".join(ways))
 
 
 def _needed(roots: Sequence[Need], known: Mapping[str, Distribution], mentions: _Mentions) -> tuple[set[str], dict[str, str]]:
-    """Return the packages that are needed, and why the others go."""
-    rules = [rule for rule in UNUSED if not mentions.any(rule.unless, rule.package)]
-    needed = reachable(roots, known, [(rule.package, need) for rule in rules for need in rule.needs])
-    return needed, {name: _because(name, known, rules) for name in known.keys() - needed}
+    """Return the packages that are needed, and why the others go.
+
+    What only imports come from that go too is not needed for them: so all rules are followed, then those taken back that somebody who
+    stays has a use for, until all fit.
+    """
+    rules = list(UNUSED)
+    while True:
+        needed = reachable(roots, known, [(rule.package, need) for rule in rules for need in rule.needs])
+        gone = known.keys() - needed
+        if not (wrong := [rule for rule in rules if mentions.any(rule.unless, {rule.package, *gone})]):
+            return needed, {name: _because(name, known, rules) for name in gone}
+        rules = [rule for rule in rules if rule not in wrong]
 
 
 def _because(name: str, known: Mapping[str, Distribution], rules: Iterable[Unused]) -> str:

@@ -30,7 +30,13 @@ class Context:
 def http_event(path: str) -> dict[str, Any]:
     """Return what a Function URL sends for a GET."""
     http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "proof"}
-    context = {"http": http, "stage": "$default", "requestId": "proof", "domainName": "proof.lambda-url.eu-central-1.on.aws", "timeEpoch": 0}
+    context = {
+        "http": http,
+        "stage": "$default",
+        "requestId": "proof",
+        "domainName": "proof.lambda-url.eu-central-1.on.aws",
+        "timeEpoch": 0,
+    }
     headers = {"host": context["domainName"]}
     return {
         "version": "2.0",
