@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from servelite.cli.options import config_option
 from servelite.cli.output import print_table, stdout_to_stderr
 from servelite.tools.packaging.account import account_cells, zip_advice
 from servelite.tools.packaging.making import Package, check_functions, make
@@ -29,7 +30,7 @@ class Order:
 
 def package_options(command: Any) -> Any:
     """Add what `package` and `deploy` share."""
-    options = [
+    options: list[Any] = [
         click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path)),
         click.option(
             "--target", type=click.Choice(["lambda"]), default="lambda", show_default=True, expose_value=False, help="What it is made for."
@@ -53,6 +54,7 @@ def package_options(command: Any) -> Any:
             show_default=True,
             help="Environments always started, with --start provisioned.",
         ),
+        config_option,
         click.option("--no-check", is_flag=True, help="Skip servelite check."),
         click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing."),
     ]
@@ -80,11 +82,13 @@ def package_command(dry_run: bool, **said: Any) -> None:
         print_package(order, make_order(order))
 
 
-def read_order(*, paths: tuple[Path, ...], python: str, arch: str, output: Path, image: bool, no_check: bool, **choices: Any) -> Order:
+def read_order(
+    *, paths: tuple[Path, ...], python: str, arch: str, output: Path, image: bool, config: Path | None, no_check: bool, **choices: Any
+) -> Order:
     """Make a plan of the options."""
     with stdout_to_stderr():
         contents = asyncio.run(find_contents(paths))
-    plan = make_plan(contents, Target(python, arch), output, is_image=image, is_checked=not no_check)
+    plan = make_plan(contents, Target(python, arch), output, is_image=image, is_checked=not no_check, settings=config)
     chosen = Choices(**choices)
     return Order(plan, chosen, check_choices(plan, chosen))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from servelite.core.errors import DefinitionError
+from servelite.tools.packaging.making import place_own
 from servelite.tools.packaging.plan import plan_lines
 from servelite.tools.packaging.target import Target, default_target, here
 from tests.tools.packaging.trees import write_files
@@ -68,3 +69,17 @@ def test_without_the_target_s_python_it_is_proven_by_the_running_one_and_not_com
     plan = make_plan_of(write_echo(), target=Target("3.99", here().arch))
     assert (plan.python, plan.proving) == (None, here())
     assert any(line.startswith("compile: nothing, for there is no Python 3.99 here") for line in plan_lines(plan))
+
+
+def test_settings_come_along_and_wrong_ones_are_told_before(write_echo, make_plan_of, tmp_path, monkeypatch):
+    folder = write_echo()
+    monkeypatch.chdir(tmp_path)
+    assert make_plan_of(folder).settings is None
+    (tmp_path / "servelite.toml").write_text("[tariff]\npreset = 'lambda-arm'\n")
+    plan = make_plan_of(folder)
+    assert "settings: servelite.toml" in plan_lines(plan)
+    place_own(tmp_path / "tree", plan.contents.folders, plan.settings)
+    assert (tmp_path / "tree" / "servelite.toml").read_text() == (tmp_path / "servelite.toml").read_text()
+    (tmp_path / "servelite.toml").write_text("[tarif]\n")
+    with pytest.raises(DefinitionError, match=r"servelite\.toml"):
+        make_plan_of(folder)

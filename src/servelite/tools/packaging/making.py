@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servelite
+from servelite.assembly.environment import SETTINGS_FILE
 from servelite.core.errors import ServeliteError
 from servelite.tools.check import check
 from servelite.tools.packaging.account import Account, account, weigh
@@ -82,7 +83,7 @@ def make(plan: Plan, say: Say) -> Package:
 
 def _make_tree(plan: Plan, target: Target, work: Path, say: Say) -> _Tree:
     tree = resolve(plan.steps, plan.installer, target, work, say)
-    place_own(tree, plan.contents.folders)
+    place_own(tree, plan.contents.folders, plan.settings)
     before = weigh(tree)
     spared, whose = list(left_out(before)), owners(read_distributions(tree).values())
     pieces = [*_cut_functions(tree, plan.contents.folders), *prune(tree, roots(tree, plan.steps))]
@@ -93,12 +94,14 @@ def _make_tree(plan: Plan, target: Target, work: Path, say: Say) -> _Tree:
     return _Tree(tree, account(before, pieces, spared, _size(tree) - after), left)
 
 
-def place_own(tree: Path, folders: Mapping[str, Path]) -> None:
-    """Put servelite itself, as it is installed here, and functions into a tree."""
+def place_own(tree: Path, folders: Mapping[str, Path], settings: Path | None = None) -> None:
+    """Put servelite itself, as it is installed here, functions, and settings into a tree."""
     own = Path(servelite.__file__).parent
     shutil.copytree(own, tree / "servelite", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for name, folder in folders.items():
         shutil.copytree(folder, tree / FUNCTIONS / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    if settings:
+        shutil.copy(settings, tree / SETTINGS_FILE)
 
 
 def roots(tree: Path, steps: Iterable[Step]) -> Sequence[Need]:

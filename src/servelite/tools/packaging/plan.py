@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servelite.assembly.engines import describing_engine
+from servelite.assembly.environment import SETTINGS_FILE, read_settings_file
 from servelite.core.errors import DefinitionError
 from servelite.core.function import Description
 from servelite.runtime.folders import find_functions
@@ -40,7 +41,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a package is made: for whom, by which installer, in which steps, and into which folder."""
+    """How a package is made: for whom, by which installer, in which steps, and into which folder; `settings` come along, if any."""
 
     contents: Contents
     target: Target
@@ -51,6 +52,7 @@ class Plan:
     is_image: bool
     is_checked: bool
     python: str | None
+    settings: Path | None
 
     @property
     def work(self) -> Path:
@@ -86,19 +88,23 @@ async def find_contents(paths: Sequence[Path]) -> Contents:
     return Contents((*first, *(name for name in named if name not in first)), folders, known)
 
 
-def make_plan(contents: Contents, target: Target, out: Path, *, is_image: bool, is_checked: bool) -> Plan:
-    """Plan a package of functions.
+def make_plan(
+    contents: Contents, target: Target, out: Path, *, is_image: bool, is_checked: bool = True, settings: Path | None = None
+) -> Plan:
+    """Plan a package of functions; without `settings` the `servelite.toml` of the working directory comes along, if there is one.
 
     Raises:
-        DefinitionError: there is no installer, or what a function imports can't be read.
+        DefinitionError: there is no installer, what a function imports can't be read, or the settings are wrong.
     """
+    read_settings_file(settings)  # wrong ones are told here, and not by Lambda
+    settings = settings or (Path(SETTINGS_FILE) if Path(SETTINGS_FILE).exists() else None)
     for name, folder in contents.folders.items():
         _check_folder(name, folder)
     sources = "\n".join(_sources(folder) for folder in contents.folders.values())
     steps = plan_steps(contents.folders.values(), sources, for_image=is_image)
     python = find_python(target.python)
     proving = target if target.runs_here and python else Target(target.python if python else here().python, here().arch)
-    return Plan(contents, target, proving, find_installer(), tuple(steps), out, is_image, is_checked, python)
+    return Plan(contents, target, proving, find_installer(), tuple(steps), out, is_image, is_checked, python, settings)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -111,6 +117,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"package: {names} for AWS Lambda, Python {plan.target.python} on {plan.target.arch}, into {plan.product}",
         *check,
         *(f"resolve: {shlex.join(step.command(plan.installer, plan.target, plan.work / step.name))}" for step in plan.steps),
+        *([f"settings: {plan.settings}"] if plan.settings else []),
         *([f"leave out: {', '.join(left_out)}"] if left_out else []),
         "cut: what makes models, tests, headers, metadata, second copies, and packages that only those need",
         _compile_line(plan),
