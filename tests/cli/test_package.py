@@ -95,3 +95,16 @@ def test_a_deployment_is_asked_about(echo: Path, tmp_path: Path, monkeypatch: py
 def test_the_default_python_is_one_that_lambda_has(echo: Path, tmp_path: Path) -> None:
     done = servelite("package", "functions/echo", "--dry-run", cwd=tmp_path)
     assert f"Python {default_target().python} on {default_target().arch}" in done.stdout
+
+
+@pytest.mark.registry
+def test_a_package_is_written_with_its_template_and_accounted_for(echo: Path, tmp_path: Path) -> None:
+    done = servelite("package", "functions/echo", "--queue", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("uvloop ") and line.endswith("the local gateway's")]
+    assert [line for line in lines if line.startswith("all ") and line.endswith("is left")]
+    assert any(line.startswith("Proven") and line.endswith("echo (1 examples).") for line in lines)
+    assert lines[-1] == "Written: build/echo.zip, build/template.yaml"
+    assert sorted(file.name for file in (tmp_path / "build").iterdir()) == ["echo.zip", "template.yaml"]
+    assert "CodeUri: echo.zip" in (tmp_path / "build" / "template.yaml").read_text()
