@@ -136,6 +136,7 @@ class Server:
     def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
         connection = self.connect()
         try:
+            connection.connect()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent; the answer says why
                 connection.request(method, path, body, headers or {})
             response = connection.getresponse()

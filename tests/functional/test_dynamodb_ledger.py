@@ -203,6 +203,15 @@ def test_a_frozen_process_sees_a_new_key_and_a_revoked_one_a_second_later(dynamo
             meter.accounts.keyring.holder(header)
 
 
+def test_copies_of_a_frozen_process_do_not_take_each_others_keys_for_their_own(dynamodb: str) -> None:
+    with environments(dynamodb, 1, Clock(NOW_US)) as (meter,):
+        assert asyncio.run(meter.accounts.claim("acme", "a", "f")) is None
+        assert asyncio.run(meter.accounts.claim("acme", "a", "f")) is None
+        meter.accounts.restored()
+        assert run(meter, 1, 1).receipt.billed_us == 1
+        assert asyncio.run(meter.accounts.claim("acme", "a", "g")) == "f"
+
+
 def test_a_frozen_process_needs_no_folder_it_may_write(dynamodb: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     with environments(dynamodb, 1, Clock(NOW_US)) as (meter,):

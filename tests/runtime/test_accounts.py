@@ -71,6 +71,9 @@ class FakeBook:
             raise LedgerUnavailable("It is away.")
         self.used_us |= used_us
 
+    def changed_keys(self) -> Sequence[ApiKey] | None:
+        return self.look(None).keys
+
     def spent_by(self, account: str, since_us: int) -> Spent:
         if self.is_broken:
             raise LedgerUnavailable("/srv/ledger.db is away.")

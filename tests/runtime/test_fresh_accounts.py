@@ -256,6 +256,16 @@ async def test_a_ledger_that_refused_is_opened_anew(accounts, book):
     assert book.opened == 2
 
 
+async def test_a_process_that_was_copied_opens_the_book_anew_and_reads_anew(accounts, book):
+    await accounts.start()
+    run(accounts, 1, book)
+    accounts.restored()
+    assert book.closed == 1
+    accounts.keyring.holder(SHOWN)
+    run(accounts, 1, book)
+    assert (book.opened, book.looks, len(book.asked_of)) == (2, 2, 2)
+
+
 async def test_without_a_ledger_nothing_is_read(clock):
     accounts = FreshAccounts("gate", Quotas(TEN_SECONDS_FREE, {"ada": Allowance(credit_micro=0)}, Allowance(), clock), clock)
     await accounts.start()

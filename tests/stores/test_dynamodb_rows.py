@@ -81,7 +81,7 @@ class FakeTable:
 
 
 def recorder(table: FakeTable, lane: int = 0) -> Recorder:
-    return Recorder(table.transact, 35, lane, lambda tries: None)
+    return Recorder(table.transact, 35, lambda _: lane, lambda tries: None)
 
 
 def in_days(every: Sequence[Row]) -> dict[tuple[object, ...], list[int]]:
@@ -163,7 +163,7 @@ def test_others_in_the_way_are_evaded_lane_by_lane():
 def test_others_that_stay_in_the_way_are_told_in_the_end():
     table, waits = FakeTable(["contended"] * TRIES), []
     with pytest.raises(LedgerUnavailable, match="Too many write into the ledger at once"):
-        Recorder(table.transact, 35, 0, waits.append).record([row()], [])
+        Recorder(table.transact, 35, lambda _: 0, waits.append).record([row()], [])
     assert waits == list(range(1, TRIES))
     assert table.items == {}
 
@@ -178,10 +178,28 @@ def test_a_gateway_that_counts_for_itself_has_a_lane_of_its_own():
     }
 
 
+def test_a_lane_is_chosen_when_there_is_something_to_write_and_kept():
+    table, chosen = FakeTable(), []
+    one = Recorder(table.transact, 35, lambda lanes: chosen.append(lanes) or 7, lambda tries: None)
+    assert chosen == []
+    for _ in range(3):
+        one.record([row()], [])
+    assert chosen == [LANES]
+    assert {pk for pk, _ in table.items if pk.startswith("days")} == {"days#07"}
+
+
+@pytest.mark.parametrize("at_us", [0, 2**60], ids=["long ago", "in the year 38,505"])
+def test_what_a_broken_clock_says_is_counted(at_us):
+    table = FakeTable()
+    recorder(table).record([row(at_us=at_us)], [])
+    ((key, found),) = table.days().items()
+    assert (key[0], found[0]) == ("1970-01-01" if at_us == 0 else "9999-11-30", 1)
+
+
 def test_each_thing_says_how_long_it_stays():
     table = FakeTable()
     answer = kept()
-    Recorder(table.transact, 40, 0, lambda tries: None).record([row(id=answer.call)], [answer])
+    Recorder(table.transact, 40, lambda _: 0, lambda tries: None).record([row(id=answer.call)], [answer])
     stays = {pk.partition("#")[0]: item.get(EXPIRES) for (pk, _), item in table.items.items()}
     assert stays == {
         "call": (NOON + 40 * DAY_US) // 1_000_000,

@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Usage
+from servelite.runtime.accounts import LOOK_EVERY_S
+from servelite.runtime.fresh_accounts import FRESH_US
 from servelite.runtime.keyring import hash_of
-from servelite.stores.address import address, open_tables
+from servelite.stores.address import SqlAddress, address, open_tables
 
 DEFAULT_LEDGER = ".servelite/ledger.db"
+
+LOOK_TAKES_S = 0.3
+"""What a look at the ledger takes at most, on a busy machine."""
 
 
 def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account: str | None = None) -> dict[str, list[Usage]]:
@@ -27,6 +32,16 @@ def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account
 def shown_ledger(ledger: str) -> str:
     """Return a ledger's name as it may be shown: without the password that its URL may hold."""
     return ledger if ledger == "none" else address(ledger).name
+
+
+def noticed_within_s(ledger: str) -> float:
+    """Return how long after a change of keys all who serve by a ledger have surely seen it.
+
+    Beyond this machine those are perhaps functions that are frozen between calls, which take for true what they read a second ago.
+    """
+    place = address(ledger)
+    is_file = isinstance(place, SqlAddress) and place.file is not None
+    return LOOK_EVERY_S + LOOK_TAKES_S if is_file else FRESH_US / 1_000_000 + LOOK_TAKES_S
 
 
 def create_key(

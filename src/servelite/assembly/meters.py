@@ -38,15 +38,15 @@ def open_direct_meter(url: str, settings: Settings, now_us: Callable[[], int]) -
         DefinitionError: the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
-    gateway = secrets.token_hex(8)
-    place = _place(url, settings)
+    place = _place(url, settings, for_one_thread=True)
     ledger = DirectLedger(place) if place else NoLedger()
-    accounts = FreshAccounts(gateway, _quotas(settings, now_us), now_us, partial(place.book, gateway) if place else None)
-    return Meter(ledger, accounts, "", now_us)
+    # a name for each time that the book is opened: copies of a process must not take each other's Idempotency-Keys for their own
+    open_book = (lambda: place.book(secrets.token_hex(8))) if place else None
+    return Meter(ledger, FreshAccounts(secrets.token_hex(8), _quotas(settings, now_us), now_us, open_book), "", now_us)
 
 
-def _place(url: str, settings: Settings) -> Address | None:
-    return None if url == "none" else address(url, settings.keep_days)
+def _place(url: str, settings: Settings, *, for_one_thread: bool = False) -> Address | None:
+    return None if url == "none" else address(url, settings.keep_days, for_one_thread=for_one_thread)
 
 
 def _quotas(settings: Settings, now_us: Callable[[], int]) -> Quotas:

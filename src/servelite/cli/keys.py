@@ -8,15 +8,11 @@ from typing import Any
 
 import click
 
-from servelite.assembly.ledgers import create_key, read_keys, revoke_key
+from servelite.assembly.ledgers import create_key, noticed_within_s, read_keys, revoke_key
 from servelite.cli.options import ledger_option
 from servelite.cli.output import print_table
 from servelite.core.accounts import ApiKey
 from servelite.core.key_rules import checked_account, checked_key_name, read_expiry, read_scope
-from servelite.runtime.accounts import LOOK_EVERY_S
-
-NOTICED_WITHIN_S = LOOK_EVERY_S + 0.3
-"""A server looks at its ledger every LOOK_EVERY_S; the rest is for the look itself, on a busy machine."""
 
 
 @click.group("keys")
@@ -56,7 +52,7 @@ def create_command(*, account: str, name: str, functions: str, expires: str, is_
     click.echo(
         "It is shown this once: keep it. Send it as Authorization: Bearer KEY; servelite call --url takes it from SERVELITE_KEY.", err=True
     )
-    _wait_for_servers()
+    _wait_for_servers(ledger)
 
 
 @keys_command.command("list")
@@ -95,15 +91,15 @@ def revoke_command(key_id: str, ledger: str) -> None:
     key_id = key_id.removeprefix("sl_").partition("_")[0]  # a secret that was given goes into no message
     before = revoke_key(ledger, key_id)
     if before.revoked_us is None:
-        _wait_for_servers()
+        _wait_for_servers(ledger)
         click.echo(f"Key {key_id} of {before.account} is revoked.", err=True)
     else:
         click.echo(f"Key {key_id} of {before.account} was revoked before, on {_moment(before.revoked_us)} (UTC).", err=True)
 
 
-def _wait_for_servers() -> None:
+def _wait_for_servers(ledger: str) -> None:
     """Wait until servers that run have surely seen the change: once the command is done, what it did holds."""
-    time.sleep(NOTICED_WITHIN_S)
+    time.sleep(noticed_within_s(ledger))
 
 
 def _end(key: ApiKey) -> str:

@@ -102,7 +102,7 @@ class Amount(click.ParamType[int, Any]):
 
 def ledger_option(command: Any) -> Any:
     """Add the --ledger option."""
-    help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or none."
+    help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, dynamodb://TABLE, or none."
     return click.option("--ledger", default=DEFAULT_LEDGER, show_default=True, metavar="URL", help=help_)(command)
 
 

@@ -203,6 +203,10 @@ class AccountBook(Protocol):
         """Look at keys and kept answers, and at what was spent since a month began, None if not; nobody who writes is waited for."""
         ...
 
+    def changed_keys(self) -> Sequence[ApiKey] | None:
+        """Return all keys, None where none was added or revoked since this was last asked, or looked at."""
+        ...
+
     def spent_by(self, account: str, since_us: int) -> Spent:
         """Return what an account used since a month began, at this gateway too."""
         ...

@@ -35,6 +35,8 @@ class Accounts:
 
     def __init__(self, gateway: str, quotas: Quotas, now_us: Callable[[], int], open_book: Callable[[], AccountBook] | None = None) -> None:
         self.quotas = quotas
+        self.ends_us: int | None = None
+        """When this process has surely ended what it does now, µs since 1970; None if it goes on."""
         self.keyring = Keyring(now_us)
         self.repeats = Repeats(gateway, now_us, self if open_book else None)
         self._now_us = now_us
@@ -60,6 +62,9 @@ class Accounts:
         closed = await asyncio.gather(*(desk.close(END_S) for desk in (self._desk, self._errands) if desk is not None))
         if not all(closed):
             logger.warning("the ledger does not answer; when keys were last used is not noted")
+
+    def restored(self) -> None:
+        """Take note that this process is a copy of one that was frozen; one that goes on never is."""
 
     async def _look_around(self, desk: Desk) -> None:
         is_away = False

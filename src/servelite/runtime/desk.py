@@ -80,15 +80,18 @@ class OpenDesk(Desk):
             self._book = self._book or self._open_book()
             return question(self._book)
         except LedgerUnavailable:
-            _close(self._book)
-            self._book = None
+            self.close_now()
             raise
 
     async def close(self, within_s: float) -> bool:
         """Close the book."""
+        self.close_now()
+        return True
+
+    def close_now(self) -> None:
+        """Do the same at once; who asks next has it opened anew."""
         _close(self._book)
         self._book = None
-        return True
 
 
 def _close(book: AccountBook | None) -> None:

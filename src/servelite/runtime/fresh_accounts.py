@@ -46,13 +46,12 @@ class FreshKeyring(Keyring):
 class FreshAccounts(Accounts):
     """`Accounts` without a watch: `quotas` and `keyring` read the ledger themselves, in the thread of whoever asks them.
 
-    ends_us  when this process has surely ended what it does now (AWS Lambda: the invocation's deadline), since 1970; whoever lets a call in
-             may say so. So long an Idempotency-Key is held, as nobody is there to hold on to it; None for LONGEST_US from then.
+    Whoever lets a call in says in `ends_us` when this process has surely ended what it does (AWS Lambda: the invocation's deadline).
+    As nobody is there to hold on to it, an Idempotency-Key is held so long; LONGEST_US where that is not said.
     """
 
     def __init__(self, gateway: str, quotas: Quotas, now_us: Callable[[], int], open_book: Callable[[], AccountBook] | None = None) -> None:
         super().__init__(gateway, quotas, now_us, open_book)
-        self.ends_us: int | None = None
         self._keys_read_us = self._noted_us = 0
         self._spent_read_us: dict[str, int] = {}
         if open_book is not None:
@@ -73,15 +72,22 @@ class FreshAccounts(Accounts):
             self._note_keys()
             await self._desk.close(0)
 
+    def restored(self) -> None:
+        """Begin anew, with a connection of one's own: `open_book` gives the book another name, and what was read is too old."""
+        self._keys_read_us = 0
+        self._spent_read_us.clear()
+        if self._desk is not None:
+            self._open_desk.close_now()
+
     def _read_keys(self) -> None:
         if not self._is_fresh(self._keys_read_us):
             self._ask(self._take_keys, "Whose this key is")
 
     def _take_keys(self) -> None:
         now_us = self._now_us()
-        seen = self._open_desk.ask_now(lambda book: book.look(None))
-        if seen.keys is not None:
-            self.keyring.replace(seen.keys)
+        keys = self._open_desk.ask_now(lambda book: book.changed_keys())
+        if keys is not None:
+            self.keyring.replace(keys)
         self._keys_read_us = now_us
 
     def _read_spent(self, account: str) -> None:

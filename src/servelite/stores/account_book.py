@@ -24,7 +24,17 @@ class DatabaseAccountBook:
         """Look at keys, spent time and kept answers, writing nothing: readers need no lock; see `AccountBook`."""
         self._require_place()
         spent = [] if since_us is None else spent_elsewhere(self._db, self._gateway, since_us)
-        return Seen(self._changed_keys(), spent, arrived_us(self._db, self._gateway))
+        return Seen(self.changed_keys(), spent, arrived_us(self._db, self._gateway))
+
+    def changed_keys(self) -> list[ApiKey] | None:
+        """Return all keys where one was added or revoked since the last time."""
+        self._require_place()
+        (seen,) = self._db.query("SELECT count(*), count(revoked_us) FROM keys")
+        if seen == self._keys_seen:
+            return None
+        keys = all_keys(self._db)
+        self._keys_seen = seen
+        return keys
 
     def spent_by(self, account: str, since_us: int) -> Spent:
         """Return what an account used since a month began, at this gateway too."""
@@ -56,12 +66,3 @@ class DatabaseAccountBook:
     def _require_place(self) -> None:
         if not self._db.is_in_place():
             raise LedgerUnavailable("The ledger's database is not where it was.")
-
-    def _changed_keys(self) -> list[ApiKey] | None:
-        """Return all keys where one was added or revoked since the last time."""
-        (seen,) = self._db.query("SELECT count(*), count(revoked_us) FROM keys")
-        if seen == self._keys_seen:
-            return None
-        keys = all_keys(self._db)
-        self._keys_seen = seen
-        return keys

@@ -1,6 +1,7 @@
 """What a ledger's URL names: which database, and where the journals of this machine stand."""
 
 import contextlib
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -48,8 +49,10 @@ class SqlAddress(Address):
     file: Path | None
 
 
-def address(url: str, keep_days: int = KEEP_DAYS) -> Address:
+def address(url: str, keep_days: int = KEEP_DAYS, *, for_one_thread: bool = False) -> Address:
     """Read a ledger's URL; `keep_days` counts where rows are told when they are written how long they stay.
+
+    What is opened `for_one_thread` may share a connection, where making one is slow.
 
     Raises:
         DefinitionError: it is empty, of an unknown kind, or can't be read; or what it needs is not installed.
@@ -62,7 +65,7 @@ def address(url: str, keep_days: int = KEEP_DAYS) -> Address:
     if scheme in ("postgresql", "postgres") and separator:
         return _server(url)
     if scheme == "dynamodb" and separator:
-        return _dynamodb(url, keep_days)
+        return _dynamodb(url, keep_days, for_one_thread=for_one_thread)
     if separator and scheme != "sqlite":
         raise DefinitionError(f"No ledger of the kind '{scheme}'. {KINDS}")
     path = rest.removeprefix("/") if separator else url
@@ -92,19 +95,24 @@ def _server(url: str) -> Address:
     return _sql(url, name, _journals("postgresql", name), lambda: PostgresDatabase(parts, name))
 
 
-def _dynamodb(url: str, keep_days: int) -> Address:
-    from servelite.stores.dynamodb import Table, read_url
+def _dynamodb(url: str, keep_days: int, *, for_one_thread: bool) -> Address:
+    from servelite.stores.dynamodb import Table, read_url, table_exists
     from servelite.stores.dynamodb_book import DynamoAccountBook
     from servelite.stores.dynamodb_tables import DynamoTables
 
     where = read_url(url)
+
+    def open_table() -> Table:
+        return Table(where)
+
+    opened = functools.cache(open_table) if for_one_thread else open_table
     return Address(
         url,
         url,
         _journals("dynamodb", url),
-        exists=lambda: Table(where).exists(),
-        tables=lambda: DynamoTables(Table(where), keep_days),
-        book=lambda gateway: DynamoAccountBook(Table(where), gateway),
+        exists=lambda: table_exists(where),
+        tables=lambda: DynamoTables(opened(), keep_days),
+        book=lambda gateway: DynamoAccountBook(opened(), gateway),
     )
 
 

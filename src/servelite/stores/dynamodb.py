@@ -1,5 +1,6 @@
 """One table on DynamoDB: read, written, and made where there is none; boto3 has its room here, and none of its errors leave it."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ class Table:
         return Outcome()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; whoever asks again connects again."""
         self._client.close()
 
     def _call(self, method: str, **asked: Any) -> Any:
@@ -242,6 +243,12 @@ class _Cancelled(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
         self.outcome = outcome
+
+
+def table_exists(where: Where) -> bool:
+    """Tell whether there is a table; see `Table.exists`."""
+    with contextlib.closing(Table(where)) as table:
+        return table.exists()
 
 
 def _code(error: BaseException | None) -> str:

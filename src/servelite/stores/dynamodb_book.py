@@ -27,9 +27,9 @@ class DynamoAccountBook:
     def look(self, since_us: int | None) -> Seen:
         """Look at keys, at what others spent, and at which kept answers have come here; see `AccountBook`."""
         spent = [] if since_us is None else self._spent_elsewhere(since_us)
-        return Seen(self._changed_keys(), spent, self._arrived_us())
+        return Seen(self.changed_keys(), spent, self._arrived_us())
 
-    def _changed_keys(self) -> list[ApiKey] | None:
+    def changed_keys(self) -> list[ApiKey] | None:
         """Return all keys where one was added or revoked since the last time."""
         counted = self._table.get(VERSION_KEY)
         changes = counted["changes"] if counted else 0

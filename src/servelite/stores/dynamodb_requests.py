@@ -58,9 +58,9 @@ def request(write: Write) -> tuple[str, dict[str, Any]]:
     }
 
 
-def written_key(key: Key) -> dict[str, dict[str, str]]:
+def written_key(key: Key) -> dict[str, dict[str, Any]]:
     """Return a key as DynamoDB has it."""
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+    return {"pk": _value(key[0]), "sk": _value(key[1])}
 
 
 def written(item: Item) -> dict[str, dict[str, Any]]:
@@ -71,7 +71,10 @@ def written(item: Item) -> dict[str, dict[str, Any]]:
 def _value(value: Any) -> dict[str, Any]:
     if isinstance(value, int):
         return {"N": str(value)}
-    return {"B" if isinstance(value, bytes) else "S": value}
+    if isinstance(value, bytes):
+        return {"B": value}
+    value.encode()  # half a character has no UTF-8: that is a ValueError, here and not at the server
+    return {"S": value}
 
 
 def read_item(item: Mapping[str, Mapping[str, Any]]) -> Item:

@@ -9,10 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from servelite.core.errors import LedgerUnavailable
-from servelite.core.month import DAY_US, CalendarMonth, day_of
+from servelite.core.month import DAY_US
 from servelite.core.ports import KEEP_ANSWERS_US, Kept, Row
 from servelite.stores.dynamodb_requests import Item, Outcome, Write
-from servelite.stores.dynamodb_table import EXPIRES, Key, answer_key, day_key, gateway_lane, lane_name, row_key, spent_key
+from servelite.stores.dynamodb_table import (
+    EXPIRES,
+    LANES,
+    Key,
+    answer_key,
+    day_key,
+    day_name,
+    gateway_lane,
+    lane_name,
+    month_of,
+    row_key,
+    spent_key,
+)
 from servelite.stores.sums import SUMS
 
 MOST_WRITES = 100
@@ -36,6 +48,9 @@ SPENT_STAYS_US = 62 * DAY_US
 DAY_NAMES = ("account", "key_id", "function", "stage")
 """What the sums of a day are apart by."""
 
+Transact = Callable[[Sequence[Write]], Outcome]
+"""Does all of some writes, or none; see `Table.transact`."""
+
 Wait = Callable[[int], None]
 """Waits a little before another try, of which it is told the number, from 1."""
 
@@ -51,11 +66,12 @@ class Batch:
 class Recorder:
     """Writes rows, and answers with them."""
 
-    def __init__(self, transact: Callable[[Sequence[Write]], Outcome], keep_days: int, lane: int, wait: Wait) -> None:
-        """Write by `transact`, into a lane of one's own as long as nobody else is in it."""
+    def __init__(self, transact: Transact, keep_days: int, choose: Callable[[int], int], wait: Wait) -> None:
+        """Write into a lane that `choose` chooses of so many, when there is something to write, and into the next where others are."""
         self._transact = transact
         self._keep_us = keep_days * DAY_US
-        self._lane = lane
+        self._choose = choose
+        self._lane: int | None = None
         self._wait = wait
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept]) -> None:
@@ -73,16 +89,22 @@ class Recorder:
                 tries += 1
                 if tries == TRIES:
                     raise LedgerUnavailable("Too many write into the ledger at once. Try again later.")
-                self._lane += 1
+                self._lane = self._own_lane() + 1
                 self._wait(tries)
             else:
                 batch = _without(batch, outcome.unmet)
 
     def _writes(self, batch: Batch) -> list[Write]:
         """Return the writes of a batch: its rows, then its answers' first pieces, then all others."""
-        lane = lane_name(self._lane)
+        lane = lane_name(self._own_lane())
         rows = [self._row(row) for row in batch.rows]
         return [*rows, *map(_answer, batch.kept), *_sums(batch.rows, lane), *(piece for one in batch.kept for piece in _pieces(one))]
+
+    def _own_lane(self) -> int:
+        """Return the lane; it is not chosen before it is needed, or all copies of a process that was frozen until then had the same."""
+        if self._lane is None:
+            self._lane = self._choose(LANES)
+        return self._lane
 
     def _row(self, row: Row) -> Write:
         item = {name: value for name, value in row._asdict().items() if value not in ("", 0) or name == "account"}
@@ -161,7 +183,7 @@ def _sums(rows: Sequence[Row], lane: str) -> Iterator[Write]:
         if _is_spent(row):
             spent[_spent_key(row, lane)].append(row)
     for key, ones in days.items():
-        names: Item = dict(zip(DAY_NAMES, _day_names(ones[0]), strict=True)) | {"day": f"{day_of(ones[0].at_us)}"}
+        names: Item = dict(zip(DAY_NAMES, _day_names(ones[0]), strict=True)) | {"day": day_name(ones[0].at_us)}
         yield Write(key, set_to=names, add=_added(dict(zip(SUMS, map(sum, zip(*map(sums_of, ones), strict=True)), strict=True))))
     for key, ones in spent.items():
         names = {"account": ones[0].account, "lane": _spent_lane(ones[0], lane), EXPIRES: _spent_expires(ones[0])}
@@ -196,7 +218,7 @@ def _spent_lane(row: Row, lane: str) -> str:
 
 
 def _spent_expires(row: Row) -> int:
-    return (CalendarMonth.of(row.at_us).ends_us + SPENT_STAYS_US) // 1_000_000
+    return (month_of(row.at_us).ends_us + SPENT_STAYS_US) // 1_000_000
 
 
 def _added(numbers: dict[str, int]) -> dict[str, int]:

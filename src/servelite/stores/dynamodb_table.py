@@ -47,6 +47,9 @@ LANES = 16
 BUCKETS = 8
 """Parts of what accounts spent: all of them are read where all accounts are looked at, one for a single account."""
 
+LAST_US = CalendarMonth(9999, 12).begins_us - 1
+"""The last moment that has a day and a month of its own: what a broken clock says of times after it is counted there."""
+
 MOST_KEY_BYTES = 900
 """A longer key is replaced by its digest: DynamoDB takes 1,024 bytes. What it is made of stands in the item, too."""
 
@@ -82,30 +85,34 @@ def lane_key(lane: str) -> str:
 
 def day_key(lane: str, at_us: int, names: Iterable[str]) -> Key:
     """Return where a day's sums stand; names are those of account, key, function and stage."""
-    return lane_key(lane), f"{day_of(at_us)}#{joined(*names)}"
+    return lane_key(lane), f"{day_name(at_us)}#{joined(*names)}"
 
 
 def days_between(since_us: int, until_us: int) -> tuple[str, str]:
-    """Return the edges of the sums of whole days in a time span; there are none after the year 9999."""
-    return f"{_day(since_us)}", f"{_day(-(-until_us // DAY_US) * DAY_US)}"
+    """Return the edges of the sums of whole days in a time span."""
+    end_us = -(-until_us // DAY_US) * DAY_US
+    return day_name(since_us), day_name(end_us) if end_us <= LAST_US else "9999-12-31"
 
 
-def _day(at_us: int) -> str:
-    try:
-        return f"{day_of(at_us)}"
-    except OverflowError:
-        return "9999-12-32"
+def day_name(at_us: int) -> str:
+    """Return the day of a moment, as people write it."""
+    return f"{day_of(min(at_us, LAST_US))}"
+
+
+def month_of(at_us: int) -> CalendarMonth:
+    """Return the month of a moment."""
+    return CalendarMonth.of(min(at_us, LAST_US))
 
 
 def spent_keys(at_us: int) -> list[str]:
     """Return where all that accounts spent in a month stands."""
-    return [f"spent#{CalendarMonth.of(at_us)}#{bucket}" for bucket in range(BUCKETS)]
+    return [f"spent#{month_of(at_us)}#{bucket}" for bucket in range(BUCKETS)]
 
 
 def spent_key(at_us: int, account: str, lane: str) -> Key:
     """Return where stands what an account spent in a month, as far as it was written in a lane."""
     bucket = zlib.crc32(account.encode(errors="replace")) % BUCKETS
-    return f"spent#{CalendarMonth.of(at_us)}#{bucket}", f"{joined(account)}#{lane}"
+    return f"spent#{month_of(at_us)}#{bucket}", f"{joined(account)}#{lane}"
 
 
 def answer_key(account: str, repeat_key: str, piece: int = 0) -> Key:

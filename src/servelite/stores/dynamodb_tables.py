@@ -24,6 +24,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.01, 0.3
 NOTE_STAYS_US = 366 * DAY_US
 """How long a note on a journal stays, should its machine never come back: longer than a file that is written."""
 
+_chance = random.SystemRandom()  # as a process may be one of many copies, frozen with the state of any other
+
 GROUPS = {"function": "function", "account": "account", "key": "key_id", "day": "day", "stage": "stage"}
 """What usage is summed by, and where it stands in an item."""
 
@@ -34,7 +36,7 @@ class DynamoTables:
     def __init__(self, table: Table, keep_days: int) -> None:
         """Keep rows for so many days: each says when it is written how long it stays."""
         self._table = table
-        self._recorder = Recorder(table.transact, keep_days, random.randrange(LANES), wait)  # noqa: S311  no secret
+        self._recorder = Recorder(table.transact, keep_days, _chance.randrange, wait)
         self._moved: dict[str, int] = {}
 
     def record(self, rows: Sequence[Row], kept: Sequence[Kept] = ()) -> None:
@@ -135,4 +137,4 @@ def _add(sums: list[int], item: Item) -> None:
 
 def wait(tries: int) -> None:
     """Wait before another try, at random, so that those who met do not meet again."""
-    time.sleep(random.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**tries)))  # noqa: S311  no secret
+    time.sleep(_chance.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**tries)))
