@@ -12,6 +12,7 @@ from pathlib import Path
 from servers import HERE
 from table import Figure
 
+from servelite.core.errors import ServiceError
 from servelite.tools.packaging.account import Account
 from servelite.tools.packaging.bytecode import compile_tree
 from servelite.tools.packaging.leaving import WHY
@@ -38,7 +39,14 @@ print((time.perf_counter() - began) * 1000)
 
 
 def package_figures(function: Path, rounds: int, work: Path) -> Iterator[Figure]:
-    """Package a function, and measure it beside a bare handler and FastAPI, with and without bytecode."""
+    """Package a function, and measure it beside a bare handler and FastAPI; nothing, and why, where wheels can't be had."""
+    try:
+        yield from _figures(function, rounds, work)
+    except ServiceError as error:
+        _say(f"not measured: {error.detail}")
+
+
+def _figures(function: Path, rounds: int, work: Path) -> Iterator[Figure]:
     plan = _plan(function, work)
     yield from _size_figures(make(plan, _say).account)
     with zipfile.ZipFile(plan.product) as package:
@@ -74,9 +82,9 @@ def _init_figures(ours: Sequence[float], *others: Sequence[float]) -> Iterator[F
     """Compare the fastest starts: what else the machine does only makes them slower."""
     bare, bare_plain, fastapi, fastapi_plain = (min(one) for one in others)
     took = min(ours)
-    yield Figure("init of the package, of a bare handler as pip installs it", took / bare_plain, asked=1.25, samples=ours)
+    yield Figure("init of the package, of a bare handler without bytecode", took / bare_plain, asked=1.25, samples=ours)
     yield Figure("  of a bare handler with bytecode made like the package's", took / bare)
-    yield Figure("init of the package, of FastAPI + Mangum as pip installs it", took / fastapi_plain, asked=0.5)
+    yield Figure("init of the package, of FastAPI + Mangum without bytecode", took / fastapi_plain, asked=0.5)
     yield Figure("  of FastAPI + Mangum with bytecode made like the package's", took / fastapi)
     names = ("package", "bare, with bytecode", "bare", "FastAPI + Mangum, with bytecode", "FastAPI + Mangum")
     for name, time_ms in zip(names, (took, bare, bare_plain, fastapi, fastapi_plain), strict=True):
