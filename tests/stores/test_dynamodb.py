@@ -246,6 +246,15 @@ def test_several_who_move_the_same_files_at_once_count_each_row_once(place, dyna
     assert counted(place) == (300, 300)
 
 
+def test_who_moved_less_of_a_file_takes_nothing_back_of_what_another_noted(place):
+    name = "1-g1-000001.jsonl"
+    with closing(place.tables()) as slow, closing(place.tables()) as quick, closing(place.tables()) as later:
+        assert slow.moved([name]) == {name: 0}
+        assert quick.move(name, lambda _: (([row()], []), 20)) == 20
+        assert slow.move(name, lambda _: (([row()], []), 10)) == 10
+        assert later.moved([name]) == {name: 20}
+
+
 # sums, while others write
 
 
