@@ -23,6 +23,7 @@ from servelite.core.errors import (
 from servelite.core.function import BINARY, JSON, TEXT
 from servelite.core.tariff import Tariff
 from servelite.runtime.engine import Engine
+from servelite.runtime.ids import Ids
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, advance_timers, described, settle, some_accounts, until
 
@@ -45,7 +46,7 @@ class Rig:
         machine.memory.tenants = [pool.workers for pool in pools.values()]
         self.bits_asked: list[int] = []
         parts = pools, meter, machine.memory
-        self.engine = Engine(*parts, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
+        self.engine = Engine(*parts, Ids(lambda: 1.5, self.random_bits), now_s=lambda: 1.5, max_body_bytes=LIMIT)
 
     def random_bits(self, count: int) -> int:
         self.bits_asked.append(count)
