@@ -20,6 +20,7 @@ COMMANDS = {
     "install": "Give functions the packages they require.",
     "usage": "Sum what calls used and what it costs.",
     "keys": "Make, list and revoke API keys of accounts.",
+    "emulate": "Send a function events as on AWS Lambda.",
     "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""
