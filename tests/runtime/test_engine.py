@@ -147,6 +147,17 @@ async def test_an_id_is_made_of_the_clock_and_80_random_bits(rig):
     assert rig.bits_asked == [80]
 
 
+async def test_whoever_asks_may_have_an_id_for_what_comes_next(rig):
+    rig.engine.ids.given = "its own"
+    assert [rig.engine.new_id(), rig.engine.new_id()] == ["its own", f"{1500:012x}{11:020x}"]
+
+
+async def test_no_time_limit_ends_after_the_process(rig):
+    rig.engine.ends_s = -1.0
+    await rig.engine.call(Call("1", "shout", TEXT, b"x"))
+    assert rig.ran[0].deadline_s == -1.0
+
+
 async def test_a_function_is_described(rig):
     assert rig.engine.describe("look").takes == TAKES["look"]
     with pytest.raises(FunctionNotFound):

@@ -59,7 +59,7 @@ class Guard:
         if host is not None and host not in self._known:
             self._meet(host, scope["server"][0])
         if scope["method"] not in SAFE_METHODS:
-            self._check_origin(headers, scope["scheme"])
+            self._check_origin(headers, scope.get("scheme", "http"))
         if self._keyring is None or scope["path"] in OPEN_PATHS:
             return None
         return self._keyring.holder(headers.get(b"authorization", b""))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from servelite.assembly.environment import LambdaSurroundings, read_settings_file, worker_environment
-from servelite.assembly.ledgers import DEFAULT_LEDGER
+from servelite.assembly.environment import DEFAULT_LEDGER, LambdaSurroundings, read_settings_file, worker_environment
 from servelite.assembly.meters import open_direct_meter, open_meter
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Worker

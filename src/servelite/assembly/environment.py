@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from servelite.core.errors import DefinitionError
 from servelite.core.settings import Settings, read_settings
 
 SETTINGS_FILE = "servelite.toml"
+
+DEFAULT_LEDGER = ".servelite/ledger.db"
 
 CORE_MB = 1769
 """Memory for which AWS Lambda gives a whole core: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
@@ -28,6 +29,8 @@ def read_settings_file(path: Path | None = None) -> Settings:
     file = path or Path(SETTINGS_FILE)
     if path is None and not file.exists():
         return Settings()
+    import tomllib
+
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -39,7 +39,7 @@ class Parts:
     client: tuple[Path, ...]
 
 
-def find_parts(sam: Path | None = None) -> Parts:
+def find_parts(sam: Path | None = None, machine: str = platform.machine()) -> Parts:
     """Return AWS' parts; `sam` is the command of an environment that has aws-sam-cli, by default what the PATH names.
 
     Raises:
@@ -48,7 +48,7 @@ def find_parts(sam: Path | None = None) -> Parts:
     client = tuple(place for name in WITH_CLIENT if (place := _place(name)) is not None)
     if not client or client[0].name != CLIENT:
         raise DefinitionError("AWS' runtime client is missing. Install it with: pip install 'servelite[emulate]'")
-    name = f"aws-lambda-rie-{MACHINES.get(platform.machine(), platform.machine())}"
+    name = f"aws-lambda-rie-{MACHINES.get(machine, machine)}"
     for folder in _sam_folders(sam):
         program = folder / "local" / "rapid" / name
         if program.is_file():

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from servelite.core.errors import FunctionFailed, PayloadTooLarge, ServiceError, TimedOut
 from servelite.tools.emulator.parts import Parts
@@ -87,11 +87,11 @@ class Told:
 class Emulator:
     """A running emulator; one event at a time."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, timeout_s: float, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, timeout_s: float, log: BinaryIO) -> None:
         self._process = process
         self._port = port
         self._timeout_s = timeout_s
-        self._log = log.open("rb")
+        self._log = log
         self._turn = threading.Lock()
 
     def invoke(self, event: bytes) -> Told:
@@ -167,10 +167,13 @@ def emulate(room: Room, parts: Parts, timeout_s: float) -> Iterator[Emulator]:
         log = Path(work) / "log"
         process, port = _start(room, parts, log)
         try:
-            yield Emulator(process, port, timeout_s, log)
+            with log.open("rb") as written:
+                yield Emulator(process, port, timeout_s, written)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            started = _children(process.pid)
+            for pid in (process.pid, *started):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
 
 
@@ -185,7 +188,7 @@ def _start(room: Room, parts: Parts, log: Path) -> "tuple[subprocess.Popen[bytes
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            process_group=0,  # it is ended with all that it started
+            process_group=0,  # Ctrl-C is for this command, which then ends the emulator
         )
     until_s = time.monotonic() + LISTENS_WITHIN_S
     while not _listens(port):
