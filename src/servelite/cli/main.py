@@ -22,6 +22,7 @@ COMMANDS = {
     "deploy": "Package functions and deploy them to AWS Lambda.",
     "usage": "Sum what calls used and what it costs.",
     "keys": "Make, list and revoke API keys of accounts.",
+    "emulate": "Send a function events as on AWS Lambda.",
     "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""
