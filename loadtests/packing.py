@@ -14,11 +14,10 @@ from table import Figure
 
 from servelite.core.errors import ServiceError
 from servelite.tools.packaging.account import Account
-from servelite.tools.packaging.bytecode import compile_tree
 from servelite.tools.packaging.leaving import WHY
 from servelite.tools.packaging.making import make
 from servelite.tools.packaging.plan import Plan, find_contents, make_plan
-from servelite.tools.packaging.pythons import find_python
+from servelite.tools.packaging.pythons import compile_tree, find_python
 from servelite.tools.packaging.target import HANDLER, default_target, here
 from servelite.tools.packaging.wheels import Step, find_installer, resolve
 

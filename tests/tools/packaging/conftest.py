@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from servelite.tools.packaging.plan import Plan, find_contents, make_plan
-from servelite.tools.packaging.target import Target, default_target
+from servelite.tools.packaging.target import Target, here
 from tests.conftest import FolderWriter
 
 ECHO = '''
@@ -43,10 +43,10 @@ def write_echo(write_function: FolderWriter) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_plan_of(tmp_path: Path) -> Planner:
-    """Return a maker of plans: make_plan_of(folder, …, is_image=False)."""
+    """Return a maker of plans, for this very Python unless another is asked for: make_plan_of(folder, …, is_image=False)."""
 
     def plan(*folders: Path, target: Target | None = None, is_image: bool = False) -> Plan:
         contents = asyncio.run(find_contents(folders))
-        return make_plan(contents, target or default_target(), tmp_path / "build", is_image=is_image, is_checked=True)
+        return make_plan(contents, target or here(), tmp_path / "build", is_image=is_image, is_checked=True)
 
     return plan

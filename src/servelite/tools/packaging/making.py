@@ -11,15 +11,13 @@ from servelite.assembly.environment import SETTINGS_FILE
 from servelite.core.errors import ServeliteError
 from servelite.tools.check import check
 from servelite.tools.packaging.account import Account, account, weigh
-from servelite.tools.packaging.archive import write_zip
-from servelite.tools.packaging.bytecode import compile_tree
 from servelite.tools.packaging.distributions import Need, owners, read_distributions, read_needs
-from servelite.tools.packaging.image import write_image
 from servelite.tools.packaging.leaving import left_out
 from servelite.tools.packaging.plan import Plan
+from servelite.tools.packaging.products import write_image, write_zip
 from servelite.tools.packaging.proof import Proof, prove
 from servelite.tools.packaging.pruning import Piece, files_of, prune
-from servelite.tools.packaging.pythons import find_python
+from servelite.tools.packaging.pythons import compile_tree, find_python
 from servelite.tools.packaging.sources import files_left_out
 from servelite.tools.packaging.target import FUNCTIONS, Target
 from servelite.tools.packaging.wheels import Step, resolve
