@@ -31,7 +31,7 @@ from tests.server import until
 
 pytestmark = pytest.mark.aws
 
-SENTIMENT = Path(__file__).parents[2] / "functions" / "sentiment"
+FUNCTIONS = Path(__file__).parents[2] / "functions"
 GOOD, POISON = '{"text": "A wonderful film."}', '{"text": 7}'
 WITHIN_S = 60
 
@@ -92,8 +92,8 @@ def aws() -> Iterator[Ministack]:
 
 @pytest.fixture(scope="module")
 def plan(aws: Ministack, tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """Return the plan of a package that is made."""
-    contents = asyncio.run(find_contents([SENTIMENT]))
+    """Return the plan of a package that is made: of a function, and of a pipeline that it is a stage of."""
+    contents = asyncio.run(find_contents([FUNCTIONS / "sentiment", FUNCTIONS / "triage"]))
     made = make_plan(contents, here(), tmp_path_factory.mktemp("package") / "build", is_image=False, is_checked=False)
     make(made, lambda _: None)
     return made
@@ -149,6 +149,13 @@ def test_a_function_url_lets_in_who_signs(signed):
     status, headers, answer = signed.request("POST", path, GOOD, signed.signature("POST", path, GOOD, "lambda"))
     assert (status, answer) == (200, {"label": "positive", "score": pytest.approx(0.99, abs=0.02)})
     assert "compute-us=" in headers["servelite-receipt"]
+
+
+def test_a_pipeline_answers_with_all_its_stages_in_the_package(signed):
+    path, message = "/functions/triage", '{"text": "Ce film est merveilleux, je le recommande à tous mes amis."}'
+    status, headers, answer = signed.request("POST", path, message, signed.signature("POST", path, message, "lambda"))
+    assert (status, answer["action"], answer["language"]) == (200, "translate", "fr")
+    assert "billed-us=" in headers["servelite-receipt"]
 
 
 def test_of_a_batch_only_the_poisoned_message_comes_again_and_at_last_goes_aside(signed):

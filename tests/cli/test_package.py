@@ -108,3 +108,16 @@ def test_a_package_is_written_with_its_template_and_accounted_for(echo: Path, tm
     assert lines[-1] == "Written: build/echo.zip, build/template.yaml"
     assert sorted(file.name for file in (tmp_path / "build").iterdir()) == ["echo.zip", "template.yaml"]
     assert "CodeUri: echo.zip" in (tmp_path / "build" / "template.yaml").read_text()
+
+
+@pytest.mark.registry
+def test_a_deployment_packages_and_then_runs_sam_beside_the_template(echo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sam = tmp_path / "sam"
+    sam.write_text('#!/bin/sh\nls > said.txt; echo "$@" >> said.txt\n')
+    sam.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    done = servelite("deploy", "functions/echo", "--yes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    there, said = (tmp_path / "build" / "said.txt").read_text().rsplit("\n", 2)[:2]
+    assert {"echo.zip", "template.yaml"} <= set(there.splitlines())
+    assert said.startswith("deploy --template-file template.yaml --stack-name echo --resolve-s3 --capabilities CAPABILITY_IAM")

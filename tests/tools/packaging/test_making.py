@@ -16,7 +16,8 @@ from servelite.tools.packaging.target import Target, here
 from servelite.tools.packaging.wheels import resolve
 from tests.wheels import write_wheel
 
-SENTIMENT = Path(__file__).parents[3] / "functions" / "sentiment"
+FUNCTIONS = Path(__file__).parents[3] / "functions"
+SENTIMENT = FUNCTIONS / "sentiment"
 OTHER = next(arch for arch in ("arm64", "x86_64") if arch != here().arch)
 
 
@@ -97,6 +98,16 @@ def test_a_model_is_packaged_and_proven_and_more_than_two_fifths_are_cut(tmp_pat
         assert libraries
         assert all(f"313-{machine}" in name or "abi3" in name or "313" not in name for name in libraries)
         assert not [name for name in package.namelist() if "libonnxruntime.so" in name or name.startswith("functions/sentiment/train")]
+
+
+@pytest.mark.registry
+def test_a_pipeline_comes_with_its_stages_and_each_is_proven(tmp_path):
+    plan = plan_here(tmp_path / "build", FUNCTIONS / "triage")
+    made = make(plan, silent)
+    assert {proof.name for proof in made.proofs} == {"langid", "sentiment", "spam", "triage"}
+    assert all(proof.examples >= 4 for proof in made.proofs)
+    with zipfile.ZipFile(plan.product) as package:
+        assert {"functions/triage/handler.py", "functions/spam/model.onnx"} <= set(package.namelist())
 
 
 @pytest.mark.registry

@@ -31,9 +31,15 @@ def test_stages_come_along(pipeline, make_plan_of):
     assert (contents.named, sorted(contents.folders)) == (("both",), ["both", "echo", "second"])
 
 
-def test_the_first_that_is_no_stage_is_the_one_that_events_go_to(pipeline, make_plan_of):
-    contents = make_plan_of(pipeline.parent / "echo", pipeline).contents
-    assert (contents.title, contents.named) == ("both", ("both", "echo"))
+def test_the_first_path_is_where_events_go_that_name_none(pipeline, make_plan_of):
+    assert make_plan_of(pipeline.parent / "second", pipeline).contents.named == ("second", "both")
+
+
+def test_of_a_folder_of_functions_it_is_the_first_that_is_no_stage(pipeline, write_echo, make_plan_of):
+    write_echo("alone")
+    assert make_plan_of(pipeline.parent).contents.title == "alone"
+    (pipeline.parent / "alone" / "handler.py").unlink()
+    assert make_plan_of(pipeline.parent).contents.named == ("both", "echo", "second")
 
 
 def test_a_function_without_examples_can_t_be_proven(write_echo, make_plan_of):

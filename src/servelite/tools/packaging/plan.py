@@ -72,6 +72,8 @@ class Plan:
 async def find_contents(paths: Sequence[Path]) -> Contents:
     """Load functions to see what they are made of; stages are looked for beside their pipelines.
 
+    The first path is, or holds, the function that answers what names none; of several there the first that is no stage.
+
     Raises:
         DefinitionError: a path holds no function, or one of them can't be loaded.
     """
@@ -84,8 +86,9 @@ async def find_contents(paths: Sequence[Path]) -> Contents:
         known = {name: engine.describe(name) for name in folders}
     finally:
         await engine.stop()
-    first = [name for name in named if name not in stages] or list(named)
-    return Contents((*first, *(name for name in named if name not in first)), folders, known)
+    candidates = list(find_functions(paths[:1]))
+    first = next((name for name in candidates if name not in stages), candidates[0])
+    return Contents((first, *(name for name in named if name != first)), folders, known)
 
 
 def make_plan(
