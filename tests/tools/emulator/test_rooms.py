@@ -1,5 +1,6 @@
 """Where an emulated function runs: what it finds there, and what it may not write to."""
 
+import importlib.machinery
 import os
 import zipfile
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_a_package_is_unpacked_and_sees_nothing_that_is_installed_here(tmp_path:
         assert (room.code / "functions" / "f" / "handler.py").stat().st_mode & 0o222 == 0
         unpacked = room.code
     assert not unpacked.exists()
+
+
+def test_a_package_for_another_python_is_told(tmp_path: Path) -> None:
+    package = a_package(tmp_path)
+    with zipfile.ZipFile(package, "a") as archive:
+        archive.writestr(f"numpy/_core{importlib.machinery.EXTENSION_SUFFIXES[0]}", "")
+        archive.writestr("tokenizers/tokenizers.abi3.so", "")
+    with open_room(package, NO_PARTS, {}, LIMITS):
+        pass
+    with zipfile.ZipFile(package, "a") as archive:
+        archive.writestr("numpy/_core.cpython-399-x86_64-linux-gnu.so", "")
+    told = r"made for another Python or processor than this, Python 3\.\d+ on \w+: it holds _core\.cpython-399"
+    with pytest.raises(DefinitionError, match=told), open_room(package, NO_PARTS, {}, LIMITS):
+        pass
 
 
 @pytest.mark.parametrize("change", ["new", "written", "gone"])

@@ -1,7 +1,9 @@
 """What the emulated function finds: its code, in place or unpacked, never to be written to; its Python; and its environment."""
 
 import contextlib
+import importlib.machinery
 import os
+import platform
 import stat
 import sys
 import tempfile
@@ -63,6 +65,7 @@ def is_package(folder: Path) -> bool:
 
 def _packaged(code: Path, work: Path, parts: Parts, said: Mapping[str, str], limits: tuple[float, int]) -> Room:
     """Let a package run with what is in it, AWS' client, and Python's own library; nothing that is installed here."""
+    _check_is_for_here(code)
     runtime = work / "runtime"
     runtime.mkdir()
     for part in parts.client:
@@ -70,6 +73,16 @@ def _packaged(code: Path, work: Path, parts: Parts, said: Mapping[str, str], lim
     command = (sys.executable, "-S", "-m", "awslambdaric", HANDLER)
     places = {"LAMBDA_TASK_ROOT": str(code), "PYTHONPATH": os.pathsep.join([str(code), str(runtime)])}
     return _room(code, command, places, said, limits)
+
+
+def _check_is_for_here(code: Path) -> None:
+    """Refuse a package whose compiled parts this Python could not load."""
+    ours = tuple(suffix for suffix in importlib.machinery.EXTENSION_SUFFIXES if "cpython" in suffix)
+    foreign = next((file for file in sorted(code.rglob("*.cpython-*.so")) if not file.name.endswith(ours)), None)
+    if foreign is not None:
+        here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.machine()}"
+        cure = f"Emulate it by such a Python, which has servelite[emulate] too, or package it for {here}, if Lambda has that"
+        raise DefinitionError(f"The package is made for another Python or processor than this, {here}: it holds {foreign.name}. {cure}.")
 
 
 def _in_place(code: Path, said: Mapping[str, str], limits: tuple[float, int]) -> Room:
