@@ -132,6 +132,13 @@ def _add_route(made: Deployed) -> None:
     apis.create_route(ApiId=api, RouteKey="$default", Target=f"integrations/{integration}")
 
 
+def test_the_package_is_emulated_as_it_is(plan, tmp_path):
+    done = servelite("emulate", str(plan.product), "-", "--sam", str(sam()), stdin=GOOD.encode(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["action"] == "answer"  # of the two, the one that is no stage
+    assert "REPORT init " in done.stderr
+
+
 def test_a_direct_call_is_answered(signed):
     error, answer = signed.invoke({"text": "A wonderful film."})
     assert (error, answer["label"]) == (None, "positive")

@@ -81,7 +81,7 @@ def _check_is_for_here(code: Path) -> None:
     foreign = next((file for file in sorted(code.rglob("*.cpython-*.so")) if not file.name.endswith(ours)), None)
     if foreign is not None:
         here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.machine()}"
-        cure = f"Emulate it by such a Python, which has servelite[emulate] too, or package it for {here}, if Lambda has that"
+        cure = "Emulate it by such a Python, into which servelite[emulate] is installed"
         raise DefinitionError(f"The package is made for another Python or processor than this, {here}: it holds {foreign.name}. {cure}.")
 
 
