@@ -95,6 +95,7 @@ class Bench:
     async def stop(self) -> None:
         self.workshop.door.set()
         self.workshop.start_door.set()
+        self.workshop.stop_door.set()
         await self.pool.stop()
 
 

@@ -35,8 +35,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def described(name: str = "f", **limits: Any) -> Description:
-    return Description(name, "", Limits(**limits), (JSON,), JSON, {}, {})
+def described(name: str = "f", *, takes_context: bool = False, **limits: Any) -> Description:
+    return Description(name, "", Limits(**limits), (JSON,), JSON, {}, {}, takes_context=takes_context)
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Workshop:
     start_fails  errors of the next starts
     door         whether a run may end; see `FakeWorker.finish` for one alone
     start_door   whether a start may end
+    stop_door    whether a worker that was told to stop may end
     """
 
     description: Description
@@ -111,10 +112,12 @@ class Workshop:
     workers: list["FakeWorker"] = field(default_factory=list)
     door: asyncio.Event = field(default_factory=asyncio.Event)
     start_door: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_door: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.door.set()
         self.start_door.set()
+        self.stop_door.set()
 
     def new_worker(self, threads: int = 1) -> "FakeWorker":
         self.workers.append(FakeWorker(self, threads))
@@ -196,8 +199,9 @@ class FakeWorker:
         self.on_end()
 
     async def stop(self) -> None:
-        self.is_stopped = True
         self.is_alive = False
+        await self.workshop.stop_door.wait()
+        self.is_stopped = True
 
     async def _until_any(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (*events, self._killed)]

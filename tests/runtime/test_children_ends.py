@@ -132,8 +132,8 @@ async def test_when_a_parents_worker_ends_its_child_is_left_and_nobody_is_told(t
 
 def waiting_id(made: Town) -> str:
     """Return the parent of the call of g that waits."""
-    (line,) = made.pools["g"]._queue._lines.values()
-    return line[0].call.parent
+    (call,) = [one.call for line in made.pools["g"]._queue._lines.values() for one in line]
+    return call.parent
 
 
 async def test_a_killed_parent_pays_for_what_it_computed_and_not_for_its_wait(town):

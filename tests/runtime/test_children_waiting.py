@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from servelite.core.errors import (
@@ -39,7 +39,7 @@ async def test_what_a_handler_waits_for_goes_before_what_clients_wait_for(town):
 
 
 async def test_a_function_that_calls_nobody_batches_all_who_wait(town):
-    made = await town({"f": {"max_workers": 4}, "g": {"max_batch": 8}}, cores=4)
+    made = await town({"f": {"max_workers": 4}, "g": {"max_batch": 8, "takes_context": False}}, cores=4)
     made.halls["g"].door.clear()
     first = made.send("g")
     await until(lambda: made.halls["g"].batches)
@@ -97,33 +97,54 @@ async def test_a_worker_that_waits_for_long_is_not_idle(town):
     assert await made.told(task) == [2]
 
 
+WAITED_FOR_EACH_OTHER = [
+    ("g", [["h", []], ["f", [["g", []], *chain("f", "f"), ["g", []]]], ["f", [["g", []], ["g", [["h", []], ["f", []]]], ["f", []]]]]),
+    (
+        "h",
+        [
+            ["h", [["f", []], ["g", []], ["g", []]]],
+            ["f", [["g", []], *chain("f", "f"), ["g", [["f", []], ["h", []], ["h", []]]]]],
+            ["f", [["h", []], ["g", [["h", []], ["f", []]]], ["f", []]]],
+        ],
+    ),
+]
+"""Once f took calls of two depths into its first batch, one of which then waited for a call that nobody but its worker might run."""
+
+
 @given(
     functions=st.fixed_dictionaries(dict.fromkeys("fgh", LIMITS)),
     calls=st.lists(st.tuples(st.sampled_from("fgh"), TREES), min_size=1, max_size=12),
     cores=st.integers(1, 3),
 )
+@example(functions={"f": {**ALONE, "max_batch": 3}, "g": ALONE, "h": ALONE}, calls=WAITED_FOR_EACH_OTHER, cores=2)
 @settings(max_examples=60)
 def test_whoever_calls_whom_all_are_answered_and_no_depth_has_more_workers_than_it_may(functions, calls, cores):
     async def scenario() -> None:
         made = Town(functions, cores=cores)
         await made.engine.start()
         tasks = [made.send(name, tree) for name, tree in calls]
-        while not all(task.done() for task in tasks):
-            await asyncio.sleep(0)
+
+        def are_answered() -> bool:
             made.clock.asked = 0
             for name, pool in made.pools.items():
-                if pool._queue.is_by_depth:
-                    depths = Counter(lane.depth for lane in pool.workers.lanes if lane.batch)
-                    assert all(count <= functions[name]["max_workers"] for count in depths.values()), depths
-        assert await made.told(*tasks) == [errands(tree) for _, tree in calls]
-        assert len(made.ledger.rows) == sum(errands(tree) for _, tree in calls)
-        await settle()
-        assert made.machine.cores.busy == 0
-        assert {state for name in functions for state in made.states(name)} == {"idle"}
-        assert not any(pool.queue_length for pool in made.pools.values())
-        await made.stop()
+                depths = Counter(lane.depth for lane in pool.workers.lanes if lane.batch)
+                assert all(count <= functions[name]["max_workers"] for count in depths.values()), depths
+                assert all(waiting.call.depth == lane.depth for lane in pool.workers.lanes for waiting in lane.batch)
+            return all(task.done() for task in tasks)
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+        try:
+            await until(are_answered, 200 * sum(errands(tree) for _, tree in calls))
+            assert await made.told(*tasks) == [errands(tree) for _, tree in calls]
+            assert len(made.ledger.rows) == sum(errands(tree) for _, tree in calls)
+            await settle()
+            assert made.machine.cores.busy == 0
+            assert {state for name in functions for state in made.states(name)} == {"idle"}
+            assert not any(pool.queue_length for pool in made.pools.values())
+        finally:
+            await made.engine.stop()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(scenario())
 
 
 @given(

@@ -70,22 +70,26 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def of_folder(folder: Path) -> WorkerProcess:
+    def command(socket_fd: int) -> list[str]:
+        return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), "1", str(os.getpid())]
+
+    return WorkerProcess(command, os.environ, folder.name)
+
+
 @pytest.fixture
 async def worker(write_function):
     """Return a maker of worker processes, not yet started: worker(handler source, files); they end with the test."""
     made: list[WorkerProcess] = []
 
     def make(source: str = ODDITIES, files: dict[str, str] | None = None, name: str = "odd") -> WorkerProcess:
-        return of_folder(write_function(name, source, files))
+        return make_of(write_function(name, source, files))
 
-    def of_folder(folder: Path) -> WorkerProcess:
-        def command(socket_fd: int) -> list[str]:
-            return [sys.executable, "-m", "servelite.worker", str(folder), str(socket_fd), "1", str(os.getpid())]
-
-        made.append(WorkerProcess(command, os.environ, folder.name))
+    def make_of(folder: Path) -> WorkerProcess:
+        made.append(of_folder(folder))
         return made[-1]
 
-    make.of_folder = of_folder
+    make.of_folder = make_of
     yield make
     for one in made:
         await one.stop()
@@ -231,6 +235,49 @@ async def test_a_worker_that_died_can_be_stopped(odd):
     with pytest.raises(WorkerDied):
         await odd.run(text("exit"))
     await asyncio.wait_for(odd.stop(), 1)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
+@pytest.mark.parametrize("leave", ["cancelled", "killed"])
+async def test_a_start_that_is_given_up_at_any_moment_leaves_no_process(worker, leave, turns):
+    made = worker()
+    starting = asyncio.create_task(made.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel() if leave == "cancelled" else made.kill(WorkerDied("No more."))
+    with pytest.raises((asyncio.CancelledError, WorkerDied)):
+        await starting
+    await made.stop()
+    assert made._process is None or made._process.returncode is not None
+
+
+def test_a_loop_may_end_as_soon_as_its_pool_has_stopped_though_a_worker_was_just_saying_goodbye(write_function):
+    source = """
+        import atexit, time
+        from servelite import function
+
+        atexit.register(time.sleep, 0.3)
+
+        @function
+        def odd(text: str) -> str:
+            return text
+    """
+    made: list[WorkerProcess] = []
+
+    def new_worker(_: int) -> WorkerProcess:
+        made.append(of_folder(folder))
+        return made[-1]
+
+    async def live() -> None:
+        pool = Pool("odd", new_worker, a_meter(MemoryLedger(), Clock()), Clock(), a_machine())
+        await pool.start()
+        pool.workers.sleep("idle")
+        await asyncio.sleep(0)
+        await pool.stop()
+
+    folder = write_function("odd", source)
+    asyncio.run(live())
+    assert [one._process.returncode for one in made] == [0]
 
 
 async def test_a_worker_may_say_goodbye_when_it_is_stopped(worker, tmp_path):

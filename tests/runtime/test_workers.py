@@ -270,6 +270,71 @@ async def test_a_stop_ends_a_worker_that_somebody_waits_for(begin):
     assert (made.states, made.workers[0].is_stopped) == ([], True)
 
 
+@pytest.mark.parametrize("ends", ["crash", "kill", "leave"])
+async def test_a_stop_waits_for_workers_that_are_ending_already(bench, ends):
+    made = await bench()
+    made.workshop.stop_door.clear()
+    match ends:
+        case "crash":
+            made.workers[0].crash()
+        case "kill":
+            made.workers[0].kill(DIED)
+        case "leave":
+            made.pool.workers.sleep("idle")
+    await until(lambda: not any(worker.is_alive for worker in made.workers[:1]))
+    await settle()  # its end is under way, and its successor's start, where it has one
+    stopping = asyncio.create_task(made.pool.stop())
+    await settle()
+    assert not stopping.done()
+    made.workshop.stop_door.set()
+    await stopping
+    assert all(worker.is_stopped for worker in made.workers)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_stop_at_any_moment_of_a_start_ends_what_was_begun(bench, turns):
+    made = await bench(cores=2)
+    made.pool.workers.grow()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await made.pool.stop()
+    assert all(worker.is_stopped for worker in made.workers)
+    assert made.states == []
+
+
+@pytest.mark.parametrize("begin", ["start", "reload"])
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_start_whose_caller_leaves_at_any_moment_is_ended_and_its_end_waited_for(begin, turns):
+    made = Bench()
+    made.workshop.stop_door.clear()
+    starting = asyncio.create_task(getattr(made.pool.workers, begin)())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await settle()
+    assert starting.done()
+    starting.cancel()  # as the end of an event loop does it with what is left
+    stopping = asyncio.create_task(made.pool.stop())
+    await settle()
+    assert stopping.done() == (not made.workers)
+    made.workshop.stop_door.set()
+    await stopping
+    assert (made.states, [worker.is_stopped for worker in made.workers]) == ([], [True] * len(made.workers))
+
+
+async def test_a_trial_whose_caller_leaves_while_it_has_to_start_anew_is_given_up(bench):
+    made = await bench(cores=4)
+    made.workshop.description = described(max_workers=1)
+    made.workshop.stop_door.clear()
+    reload = asyncio.create_task(made.pool.workers.reload())
+    await until(lambda: len(made.workers) == 2 and not made.workers[1].is_alive)  # has more threads now, so another one is to follow
+    reload.cancel()
+    await settle()
+    made.workshop.stop_door.set()
+    await settle()
+    assert ([worker.is_stopped for worker in made.workers], made.states) == ([False, True], ["idle"])
+
+
 async def test_after_a_stop_nothing_is_started_again(bench):
     made = await bench()
     made.workshop.start_fails = [WorkerDied("The worker of f exited with code 1.")]

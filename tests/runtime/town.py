@@ -82,7 +82,7 @@ ALONE = {"max_workers": 1}
 
 
 class Town:
-    """An engine of functions, by name with their limits; `room_for` so many workers."""
+    """An engine of functions, by name with their limits, which call each other if they take a context; `room_for` so many workers."""
 
     def __init__(
         self,
@@ -96,7 +96,10 @@ class Town:
         self.clock = Clock()
         self.ledger = MemoryLedger()
         self.machine = Machine(Cores(cores), Memory(room_for * WORKER_KIB, []))
-        self.halls = {name: TownHall(described(name, **limits), self.clock, memory_kib=WORKER_KIB) for name, limits in functions.items()}
+        self.halls = {
+            name: TownHall(described(name, **{"takes_context": True, **limits}), self.clock, memory_kib=WORKER_KIB)
+            for name, limits in functions.items()
+        }
         self.accounts = some_accounts(self.clock, tariff, **allowances)
         meter = a_meter(self.ledger, self.clock, self.accounts)
         self.pools = {name: Pool(name, hall.new_worker, meter, self.clock, self.machine) for name, hall in self.halls.items()}

@@ -38,6 +38,30 @@ def test_a_description_crosses_processes(write_function):
     assert Description.from_dict(json.loads(json.dumps(described.to_dict()))) == described
 
 
+PIPELINE = """
+    from servelite import Context, sequence
+
+    def ask(text: str, context: Context) -> str:
+        return context.call("other", text)
+
+    pipeline = sequence(ask)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "takes_context"),
+    [
+        ("from servelite import function\n\n@function\ndef f(text: str) -> str: ...\n", False),
+        ("from servelite import Context, function\n\n@function\ndef f(text: str, context: Context) -> str: ...\n", True),
+        (PIPELINE, True),
+        (PIPELINE.replace(", context: Context", ""), False),
+    ],
+    ids=["a handler without", "a handler with", "glue with", "glue without"],
+)
+def test_who_takes_a_context_may_call_other_functions(write_function, source, takes_context):
+    assert describe(load(write_function("f", source))).takes_context == takes_context
+
+
 def test_a_folder_needs_neither_examples_nor_card(tmp_path):
     assert (read_examples(tmp_path), read_card(tmp_path)) == ([], {})
 

@@ -160,6 +160,7 @@ class Description:
     version  what the card says, or a digest of the folder
     pipeline  what it is made of, in its plain form, where it is a pipeline
     glue     what the functions of its own file take and give, by name, where it is one
+    takes_context  whether its handler, or one of those functions, is given a Context, and so may call other functions
     """
 
     name: str
@@ -174,6 +175,7 @@ class Description:
     version: str = ""
     pipeline: dict[str, Any] | None = None
     glue: dict[str, Contract] = field(default_factory=dict)
+    takes_context: bool = False
 
     @property
     def contract(self) -> Contract:

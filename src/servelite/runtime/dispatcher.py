@@ -66,8 +66,6 @@ class Dispatcher:
     def pause(self, lane: Lane) -> None:
         """Let others have the core of a worker that waits for another function."""
         lane.paused_us = self.now_us()
-        if not self.queue.is_by_depth:
-            self.queue.split()
         self._give_core_back(lane)
         self.wake()
 
@@ -92,6 +90,8 @@ class Dispatcher:
         """Hand a worker batch after batch until it has to go."""
         self._loop = asyncio.get_running_loop()  # kept, because asking for it is a system call on Python 3.11
         self.fed += 1
+        if lane.description.takes_context and not self.queue.is_by_depth:
+            self.queue.split()  # before its first batch: calls of two depths in one might wait for each other
         try:
             while lane.is_fit:
                 depth = self._next_depth()

@@ -87,6 +87,7 @@ class Link(asyncio.Protocol):
         self.is_lost = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError())
+            self._answer.exception()  # who was to wait for it may have left
         self._on_lost()
 
     def close(self) -> None:

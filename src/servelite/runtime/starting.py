@@ -34,6 +34,7 @@ class Starting:
         self._incomplete: set[str] = set()
         self._turn = asyncio.Semaphore(STARTS_AT_ONCE)
         self._is_waited_for = True
+        self._is_over = False
 
     async def start(self, patience_s: float | None) -> list[ServeliteError]:
         """Start all pools and return what failed; of those that take longer than `patience_s` the log tells, once one is ready."""
@@ -51,7 +52,7 @@ class Starting:
     async def add(self, name: str, beside: str) -> None:
         """Serve one more function, if there is one of this name beside another one; ServeliteError where it can't be started."""
         pool = self._find_stage(name, beside)
-        if pool is None:
+        if pool is None or self._is_over:
             return
         self._put_in({name: pool})
         (task,) = starting = self._begin([pool])
@@ -68,7 +69,9 @@ class Starting:
 
     def look(self) -> list[asyncio.Task[ServeliteError | None]]:
         """Look at the functions that have become others, and at those that name what was not there; begin to start what is."""
-        begun = []
+        begun: list[asyncio.Task[ServeliteError | None]] = []
+        if self._is_over:
+            return begun
         for name, pool in list(self._pools.items()):
             description = pool.workers.description
             if description is not self._looked_at.get(name) or name in self._incomplete:
@@ -77,7 +80,8 @@ class Starting:
         return begun
 
     def cancel(self) -> None:
-        """Start nothing more."""
+        """Start nothing more, from now on."""
+        self._is_over = True
         for task in self._starts.values():
             task.cancel()
 

@@ -37,7 +37,7 @@ class Waiting:
 class Queue:
     """First come, first served; `length` counts those whose caller still waits.
 
-    Where a handler calls other functions, calls of handlers stand in lines of their own, one for each depth: whoever waits for
+    Where a handler may call other functions, calls of handlers stand in lines of their own, one for each depth: whoever waits for
     such a call holds a worker meanwhile. Elsewhere there is but the one line, so that batches are as large as may be.
     """
 

@@ -28,6 +28,9 @@ READ_GRACE_S = 0.005
 STOP_GRACE_S = 2.0
 """A worker that was told to stop may run its exit handlers for this long."""
 
+KILLED_WITHIN_S = 10.0
+"""A process that was killed is gone within this time, even from a crowded machine, or hangs in a system call."""
+
 
 class WorkerProcess:
     """The `Worker` port over a Unix socket pair; a batch past the function's `timeout_s` kills the process."""
@@ -41,6 +44,7 @@ class WorkerProcess:
         self.on_ask: Callable[[Question], None] = lambda _: None
         self._link = Link(self._ended, self._asked, self._at_fault)
         self._process: asyncio.subprocess.Process | None = None
+        self._spawning: asyncio.Task[None] | None = None
         self._timeout_s = float("inf")
         self._verdict: ServeliteError | None = None
 
@@ -62,11 +66,15 @@ class WorkerProcess:
             WorkerDied: the process ended while it loaded the function.
         """
         self._loop = asyncio.get_running_loop()
+        if self._verdict is not None:
+            raise self._verdict
+        self._spawning = asyncio.create_task(self._spawn())
         try:
-            await self._spawn()
+            await asyncio.shield(self._spawning)  # given up half-way, it would leave a process that nobody knows; see `stop`
         except OSError as error:  # no processes, memory or file descriptors left
             raise NoWorker(f"No worker of {self._function} can be started: {error.strerror}. Try again later.") from error
-        self._watch = asyncio.create_task(self._hang_up_when_gone())
+        if self._verdict is not None:
+            self.kill(self._verdict)
         limit = self._loop.call_later(START_LIMIT_S, self.kill, TimedOut(f"{self._function} was not ready after {START_LIMIT_S:g} s."))
         try:
             kind, payloads = await self._answer(self._link.first())
@@ -88,6 +96,8 @@ class WorkerProcess:
                 env=dict(self._environment),
                 start_new_session=True,  # Ctrl-C goes to a whole terminal; the gateway ends its workers itself
             )
+            self._exit = asyncio.create_task(self._process.wait())
+            self._watch = asyncio.create_task(self._hang_up_when_gone())
             await self._loop.create_connection(lambda: self._link, sock=ours)
             cleanup.pop_all()
 
@@ -139,6 +149,8 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """Hang up, and wait until the process is gone; one that stays is killed, and at once what it started outside its session."""
+        if self._spawning is not None:
+            await asyncio.wait([self._spawning])
         self._link.close()
         if self._process is not None and self._process.returncode is None:
             _kill_each([pid for pid in tree(self.pid) if _session(pid) != self.pid])
@@ -155,20 +167,17 @@ class WorkerProcess:
     async def _gone(self, grace_s: float) -> None:
         if self._process is None:
             return
-        try:
-            await asyncio.wait_for(self._process.wait(), grace_s)
-        except TimeoutError:
+        await asyncio.wait([self._exit], timeout=grace_s)
+        if not self._exit.done():
             self._verdict = self._verdict or WorkerDied(f"The worker of {self._function} hung up, did not end, and was killed.")
             self._kill()
-            with contextlib.suppress(TimeoutError):  # one that hangs in a system call ends when that does; nobody waits for it
-                await asyncio.wait_for(self._process.wait(), STOP_GRACE_S)
+            await asyncio.wait([self._exit], timeout=KILLED_WITHIN_S)  # one that hangs in a system call ends when that does
 
     async def _hang_up_when_gone(self) -> None:
         """End the link and all that the process started with it: a child that it left behind may hold the socket open."""
-        assert self._process is not None
-        await self._process.wait()
+        await asyncio.wait([self._exit])
         with contextlib.suppress(OSError):  # nothing is left of it, or what is left is not ours to kill
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         await asyncio.sleep(EXIT_GRACE_S)  # what it sent last may still be read
         self._link.close()
 

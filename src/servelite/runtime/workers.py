@@ -4,7 +4,6 @@ More are started while calls wait, up to `max_workers`; one without a call for `
 the next call starts one. Beyond `max_workers` go only those for calls that are waited for by who holds the others.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -12,16 +11,17 @@ from functools import partial
 from typing import Any
 
 from servelite.core.call import Question
-from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ServiceError, ShuttingDown
+from servelite.core.errors import FunctionError, NoWorker, ServeliteError, ServiceError
 from servelite.core.function import Description, Limits
 from servelite.core.ports import Worker
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.lane import Lane
 from servelite.runtime.machine import Machine
 from servelite.runtime.memory_limits import check_first_size, kill
-from servelite.runtime.refusals import no_worker
+from servelite.runtime.refusals import no_worker, not_run
 from servelite.runtime.restarts import Restarts
 from servelite.runtime.statistics import Statistics
+from servelite.runtime.tasks import Tasks
 
 FIRST_GUESS_KIB = 64 * 1024
 """What a worker is taken to need before one was seen: Python, pydantic and a small model."""
@@ -56,12 +56,13 @@ class Workers:
     limits: Limits = field(default_factory=Limits)
     most: int = 1
     expected_kib: int = FIRST_GUESS_KIB
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: Tasks = field(init=False)
     _restarts: Restarts = field(init=False)
     _is_edit_broken: bool = False
     _is_stopped: bool = False
 
     def __post_init__(self) -> None:
+        self._tasks = Tasks(self.name)
         self._restarts = Restarts(self.name, self._try_again)
 
     async def start(self) -> None:
@@ -73,7 +74,7 @@ class Workers:
             NoWorker: there are no processes or no memory left.
         """
         try:
-            await self._open(self._new_lane())
+            await self._tasks.run(self._open_new())
         except ServeliteError as error:
             self._restarts.failed(error)
             self._despair()
@@ -87,9 +88,7 @@ class Workers:
         """
         old = list(self.lanes)
         try:
-            trial = self._new_lane()
-            trial.is_trial = True
-            await self._open(trial)
+            await self._tasks.run(self._open_new(is_trial=True))
         except ServeliteError as error:
             self._is_edit_broken = not isinstance(error, ServiceError)
             raise
@@ -106,7 +105,7 @@ class Workers:
         """Start one more worker, however many there are; NoWorker where its memory can't be had, or a start failed just now."""
         if self._restarts.is_pausing or self._is_stopped:
             raise no_worker(self.name)
-        self._spawn(self._open_behind(self._new_lane()))
+        self._tasks.begin(self._open_behind(self._new_lane()))
 
     def replace(self, lane: Lane) -> None:
         """Start the successor of a worker, which leaves when that one is ready; not if a start failed just now."""
@@ -126,15 +125,13 @@ class Workers:
             lane.leave(reason)
 
     async def stop(self) -> None:
-        """End all workers now, whatever they do."""
+        """End all workers now, whatever they do, and return once every process that was ever started is gone."""
         self._is_stopped = True
         self.sleep("stopped")
         self._restarts.stop()
-        for lane in [one for one in self.lanes if not one.ready_us]:
-            lane.worker.kill(ShuttingDown())  # told to who waits for it in `start` or `reload`
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in [one for one in self.lanes if one.batch or not one.ready_us]:
+            lane.worker.kill(not_run(self.name))  # told to who waits for it
+        await self._tasks.end()
 
     @property
     def threads(self) -> int:
@@ -180,14 +177,14 @@ class Workers:
 
     def _open_soon(self, replaced: Lane | None = None) -> bool:
         """Begin to start a worker; False where its memory can't be had: nobody sleeps so that another has one more."""
-        if self.staying and not self.machine.memory.has_room(self.expected_kib):
+        if self._is_stopped or (self.staying and not self.machine.memory.has_room(self.expected_kib)):
             return False
         try:
             lane = self._new_lane()
         except NoWorker as error:
             self._told(error)
             return False
-        self._spawn(self._open_behind(lane, replaced))
+        self._tasks.begin(self._open_behind(lane, replaced))
         return True
 
     async def _open_behind(self, lane: Lane, replaced: Lane | None = None) -> None:
@@ -201,18 +198,23 @@ class Workers:
             if replaced is not None:
                 replaced.is_being_replaced = False
 
+    async def _open_new(self, *, is_trial: bool = False) -> None:
+        await self._open(self._new_lane(is_trial=is_trial))
+
     async def _open(self, lane: Lane) -> None:
-        self._spawn(self._live(await self._started(lane)))
+        self._tasks.begin(self._live(await self._started(lane)))
         self._restarts.succeeded()
 
-    def _new_lane(self) -> Lane:
-        """Make a worker that is not started yet; NoWorker where its memory can't be had."""
+    def _new_lane(self, *, is_trial: bool = False) -> Lane:
+        """Make a worker that is not started yet; NoWorker where its memory can't be had, ShuttingDown after the end."""
+        if self._is_stopped:
+            raise not_run(self.name)
         if not self.machine.memory.make_room(self.expected_kib, keep=self):
             budget = f"all functions together may use {self.machine.memory.budget_kib // 1024:,} MiB"
             needed = f"a worker of {self.name} needs {self.expected_kib // 1024:,}"
             raise NoWorker(f"There is no memory: {needed} MiB, and {budget}. Give more: --memory SIZE.")
         limit_kib = self.limits.memory_mib * 1024 if self.description else self.machine.memory.budget_kib
-        lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self.expected_kib)
+        lane = Lane(self.new_worker(self.threads), self.threads, self.now_us(), limit_kib, memory_kib=self.expected_kib, is_trial=is_trial)
         lane.worker.on_end = lane.rouse
         lane.worker.on_ask = partial(self.asked, lane)
         self.lanes.append(lane)
@@ -226,14 +228,14 @@ class Workers:
             self.lanes.remove(lane)
             if isinstance(error, FunctionError):  # it died or was killed
                 self.statistics.worker_ends[error.code] += 1
-            await lane.worker.stop()
+            await self._tasks.finish(lane.worker.stop())
             raise
         self._publish(lane.description)
         if lane.threads == self.threads:
             return lane
         self.lanes.remove(lane)  # how many threads it should have stands in the folder, which only a worker reads
-        await lane.worker.stop()
-        return await self._started(self._new_lane())
+        await self._tasks.finish(lane.worker.stop())
+        return await self._started(self._new_lane(is_trial=lane.is_trial))
 
     def _publish(self, description: Description) -> None:
         self.description = description
@@ -275,8 +277,9 @@ class Workers:
             self.grow()
 
     def _told(self, error: ServeliteError) -> None:
-        self._restarts.told(error)
-        self._despair()
+        if not self._is_stopped:
+            self._restarts.told(error)
+            self._despair()
 
     def _despair(self) -> None:
         if self.is_hopeless:
@@ -287,13 +290,3 @@ class Workers:
             self._restarts.error = None  # where others served on, it is past
         else:
             self.grow()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"workers of {self.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.critical("%s lost a worker by a fault of servelite", self.name, exc_info=error)

@@ -42,6 +42,7 @@ def describe(function: Function) -> Description:
         examples=tuple(read_examples(function.folder)),
         card=card,
         version=read_version(function.folder, card),
+        takes_context=any(part.signature.wants_context for part in function.parts.values()),
     )
 
 
