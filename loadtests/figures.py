@@ -19,6 +19,7 @@ from serving import Bench, memory_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
 from summing import usage_figures
 from table import Figure, as_json, as_table, machine
+from warming import warm_figures
 
 SENTIMENT = HERE.parent / "functions" / "sentiment"
 TINY = HERE / "functions" / "tiny"
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "pipeline": lambda bench: chain_figures(CHAIN, bench),
     "usage": lambda bench: usage_figures(bench.rounds, bench.work),
     "package": lambda bench: package_figures(SENTIMENT, bench.rounds, bench.work),
+    "lambda": lambda bench: warm_figures(TINY, bench.rounds),
     "child": lambda bench: calling_figures(CALLER, TINY, bench),
 }
 NEED_WRK = {"memory", "tiny", "row", "pipeline", "child"}

@@ -39,7 +39,7 @@ def asked(text: str, context: Context) -> str:
 """
 
 WEB = ("starlette", "mangum", "uvloop", "httptools", "prometheus_client")
-OTHERS = ("boto3", "botocore", "click", "numpy", "onnxruntime", "rich", "sqlite3", "subprocess", "tomllib", "tempfile")
+OTHERS = ("boto3", "botocore", "click", "numpy", "onnxruntime", "rich", "sqlite3")
 
 ONE_EVENT = """
 import json, sys
