@@ -176,6 +176,21 @@ class Ledger(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """Objects in buckets, as S3 keeps them.
+
+    Each raises Forbidden or NotFound where the object can't be had, and ServiceError where the store does not answer.
+    """
+
+    def get(self, bucket: str, key: str, version: str, most_bytes: int) -> tuple[str, bytes] | None:
+        """Return an object's media type and content; None where it is larger than `most_bytes`."""
+        ...
+
+    def put(self, bucket: str, key: str, content: bytes, media_type: str) -> None:
+        """Keep an object, in place of one that is there."""
+        ...
+
+
 RepeatKey = tuple[str, str]
 """An account and its Idempotency-Key."""
 
