@@ -1,6 +1,7 @@
 """What tests share: function folders written for one test, and real servers that end with it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from tests.ministack import CREDENTIALS, Ministack, new_table, running
 from tests.postgres import GivenServer, OwnServer, any_server, own_server
 from tests.server import Server
+
+# a shell has what it runs in the background ignore Ctrl-C, and so would all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FolderWriter = Callable[..., Path]
 

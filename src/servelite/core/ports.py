@@ -171,6 +171,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def family(self, call: str) -> list[Row]:
+        """Return the row of a call, then those of all calls below it: its stages, what its handlers called, and so on; none if it has none.
+
+        A call that was answered is found.
+        """
+        ...
+
     def close(self) -> None:
         """Put everything in its place; nothing is recorded after this."""
         ...

@@ -36,6 +36,11 @@ class DirectLedger:
         self._write()
         return self._tables.usage(by, since_us, until_us, account)
 
+    def family(self, call: str) -> list[Row]:
+        """Return the rows of a call and of those below it; see `Ledger`."""
+        self._write()
+        return self._tables.family(call)
+
     def close(self) -> None:
         """Write what is held, and let go of the tables."""
         self._write()
@@ -61,6 +66,10 @@ class NoLedger:
     def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         """Know of no call."""
         return {one: [] for one in by}
+
+    def family(self, call: str) -> list[Row]:
+        """Know of no call."""
+        return []
 
     def close(self) -> None:
         """Have nothing to close."""

@@ -50,6 +50,10 @@ class LoggedLedger:
         """Sum calls; see `Ledger`."""
         return self._ledger.usage(by, since_us, until_us, account)
 
+    def family(self, call: str) -> list[Row]:
+        """Return the rows of a call and of those below it; see `Ledger`."""
+        return self._ledger.family(call)
+
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()

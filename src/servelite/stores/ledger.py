@@ -53,6 +53,15 @@ class JournaledLedger:
         is_kept = keeper is not None and keeper.poll() is None
         return sum_usage(self._place, by, (since_us, until_us), account, moves_journals=not is_kept)
 
+    def family(self, call: str) -> list[Row]:
+        """Return the rows of a call and of those below it; see `Ledger`. Journals are moved first if its own is not in the tables yet."""
+        with contextlib.closing(self._place.tables()) as tables:
+            found = tables.family(call)
+            if not found:  # a call's own row is written last, so where it has come those below it have
+                move_journals(tables, self._place.journals)
+                found = tables.family(call)
+            return found
+
     def close(self) -> None:
         """Give up the journal, and have its last rows moved."""
         self._journal.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import servelite
 from servelite.core.errors import DefinitionError
 from servelite.tools.emulator.parts import MACHINES, find_parts
 
@@ -37,5 +38,8 @@ def test_without_any_sam_it_is_told_where_it_was_looked_for(monkeypatch: pytest.
 
 def test_without_the_runtime_client_its_pip_line_is_told() -> None:
     code = "from servelite.tools.emulator.parts import find_parts; find_parts()"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    source = str(Path(servelite.__file__).parents[1])  # -S: this Python finds nothing that is installed
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": source}, capture_output=True, text=True, timeout=60, check=False
+    )
     assert "AWS' runtime client is missing. Install it with: pip install 'servelite[emulate]'" in done.stderr
