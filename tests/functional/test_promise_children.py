@@ -209,8 +209,7 @@ def with_gate(write_errands, write_function: FolderWriter, start_server: StartSe
 
 def worker_of(server: Server, function: str) -> int:
     """Return the process id of a function's only worker."""
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in server.workers()}
-    (pid,) = [pid for pid, command in commands.items() if any(part.endswith(f"/{function}".encode()) for part in command)]
+    (pid,) = server.workers_of(function)
     return pid
 
 

@@ -14,7 +14,7 @@ from tests.cli.command import servelite
 from tests.conftest import FolderWriter
 from tests.functional.ledger import check_rows, read_rows, usage, wait_for_rows
 from tests.functional.promises import NOTING, Ask, StartServer, ask_all, leave, noted, request, unready, wait_for_queue
-from tests.server import Reply, Server, children, until
+from tests.server import Reply, Server, until
 
 WORDS = '''
     """Splits a text."""
@@ -219,7 +219,7 @@ def test_a_killed_worker_of_a_stage_costs_no_call(serve: Callable[..., Server], 
     asks = ask_all(server, "slowly", [f"wait {number}" for number in range(8)])
     until(lambda: len(noted(folders["wait"])) == 1)
     wait_for_queue(server, "wait", 7)
-    (busy,) = (pid for pid in children(server.process.pid) if Path(f"/proc/{pid}/cmdline").read_bytes().find(b"/wait\0") > 0)
+    (busy,) = server.workers_of("wait")
     os.kill(busy, signal.SIGKILL)
     until(lambda: len(noted(folders["wait"])) == 2)
     (folders["wait"] / "go").touch()
