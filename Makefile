@@ -67,7 +67,7 @@ format: install ## Mend what a tool can mend
 
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
+	  --group dev -o requirements.lock pyproject.toml
 	for tools in sam ministack; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  -o tests/aws/$$tools.lock tests/aws/$$tools.in; done
 
