@@ -29,8 +29,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-test: install ## Run the tests (some minutes)
-	$(BIN)/python -m pytest -m "not training and not registry and not slow and not aws"
+test: install ## Run the tests (two minutes; in two processes, for most of them wait for others)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope -m "not training and not registry and not slow and not aws"
 
 test-slow: install ## Run the tests that wait for deadlines, or make many calls
 	$(BIN)/python -m pytest -m slow
@@ -67,7 +67,7 @@ format: install ## Mend what a tool can mend
 
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
+	  --group dev -o requirements.lock pyproject.toml
 	for tools in sam ministack; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  -o tests/aws/$$tools.lock tests/aws/$$tools.in; done
 

@@ -21,6 +21,8 @@ FolderWriter = Callable[..., Path]
 settings.register_profile("servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
 settings.load_profile("servelite")
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # tests start hundreds of processes: each would compile servelite anew
+
 
 @pytest.fixture
 def anyio_backend() -> str:

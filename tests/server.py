@@ -77,12 +77,21 @@ def children(pid: int) -> set[int]:
     return {one for one in every if _stat(one)[1:2] == [str(pid)] and is_running(one)}
 
 
+def command_of(pid: int) -> list[str]:
+    """Return the command line of a process; nothing if there is none, or no more."""
+    return _read_of(pid, "cmdline").split("\0")
+
+
 def _stat(pid: int) -> list[str]:
     """Return state, parent and so on of a process; nothing if there is none."""
+    return _read_of(pid, "stat").rpartition(")")[2].split()
+
+
+def _read_of(pid: int, file: str) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+        return Path(f"/proc/{pid}/{file}").read_text(errors="surrogateescape")
+    except (FileNotFoundError, ProcessLookupError):  # it may end while it is read
+        return ""
 
 
 class Server:
@@ -120,11 +129,15 @@ class Server:
 
     def workers(self) -> set[int]:
         """Return the process ids of its workers."""
-        return {pid for pid in children(self.process.pid) if b"servelite.worker" in _command(pid)}
+        return {pid for pid in children(self.process.pid) if "servelite.worker" in command_of(pid)}
+
+    def workers_of(self, function: str) -> set[int]:
+        """Return the process ids of the workers of one function."""
+        return {pid for pid in self.workers() if any(part.endswith(f"/{function}") for part in command_of(pid))}
 
     def keepers(self) -> set[int]:
         """Return the process ids of its ledger's keepers."""
-        return {pid for pid in children(self.process.pid) if b"servelite.stores.keeper" in _command(pid)}
+        return {pid for pid in children(self.process.pid) if "servelite.stores.keeper" in command_of(pid)}
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_WITHIN_S)
@@ -169,10 +182,3 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         assert self.process.stdout is not None
         self.process.stdout.close()
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""

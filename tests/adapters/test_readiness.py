@@ -26,7 +26,7 @@ def test_a_function_without_a_worker_is_named_until_it_has_one_again(
     assert server.get("/readyz").status == 200
     (folder / "broken").touch()
     assert server.call("fragile", "go").json()["code"] == "worker_died"
-    reply = until(lambda: (reply := server.get("/readyz")).status == 503 and reply, within_s=2)
+    reply = until(lambda: (reply := server.get("/readyz")).status == 503 and reply)
     why = {"code": "definition_error", "detail": "It can't be loaded; the server's log says why."}
     assert reply.json() == {"status": "unready", "unready": {"fragile": why}}
     assert server.get("/livez").status == 200

@@ -75,7 +75,7 @@ def test_calls_that_are_alike_have_equal_parts_of_their_run(crowd: tuple[Server,
         reply.receipt["compute-us"] - reply.json()["run_us"] // len(replies) for replies in by_run(crowd[1]).values() for reply in replies
     ]
     assert min(own_us) >= 0
-    assert median(own_us) < 1000  # decoding and encoding a line of text, on a busy machine
+    assert median(own_us) < 10_000  # decoding and encoding a line of text, on a busy machine
     assert all(reply.receipt["billed-us"] == reply.receipt["compute-us"] for _, reply in crowd[1])
 
 

@@ -198,7 +198,7 @@ def test_a_signal_during_the_start_ends_it_cleanly(write_function: FolderWriter,
         until(lambda: _handles(server.process.pid, signal.SIGTERM))
         assert server.stop() == 0
         assert server.troubles() == []
-        until(lambda: not [worker for worker in workers if is_running(worker)], within_s=2)
+        until(lambda: not [worker for worker in workers if is_running(worker)])
     finally:
         (folder / "go").touch()
         server.kill()
@@ -220,7 +220,7 @@ def test_no_worker_outlives_a_killed_gateway(write_function: FolderWriter, start
         until((folder / "entered").exists)
     server.stop(signal.SIGKILL)
     try:
-        until(lambda: not is_running(worker), within_s=2)
+        until(lambda: not is_running(worker))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
@@ -235,8 +235,8 @@ def test_a_stuck_call_does_not_keep_the_server_from_its_second_signal(write_func
     server.process.send_signal(signal.SIGINT)
     until(lambda: not is_listening(server) or server.get("/readyz").status == 503)
     server.process.send_signal(signal.SIGINT)
-    until(lambda: server.process.poll() is not None, within_s=2)
-    until(lambda: not is_running(worker), within_s=5)
+    until(lambda: server.process.poll() is not None, within_s=15)  # before the 20 s of the call are over
+    until(lambda: not is_running(worker))
 
 
 def test_started_and_stopped_twice_in_a_row_both_work(functions: Path, start_server: StartServer) -> None:
@@ -262,8 +262,7 @@ def test_a_worker_killed_between_calls_is_replaced(functions: Path, start_server
     until(lambda: not is_running(first))
     replies = until(lambda: (reply := server.call("double", 2)).status == 200 and [reply])
     assert replies[0].body == b"4"
-    (second,) = server.workers()
-    assert second != first
+    assert first not in until(server.workers)
 
 
 def test_a_worker_killed_between_calls_costs_no_call(functions: Path, start_server: StartServer) -> None:

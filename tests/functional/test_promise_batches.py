@@ -143,7 +143,7 @@ def test_invalid_inputs_do_not_make_a_heavy_call_cheap(write_function: FolderWri
     assert {reply.receipt["batch"] for reply in (*invalid, heavy)} == {64}
     measured("billed for a call of 1 s beside 63 invalid ones", f"{heavy.receipt['billed-us']:,} µs", asked="1,000,000 µs")
     assert heavy.receipt["billed-us"] >= 1_000_000
-    assert sum(reply.receipt["compute-us"] for reply in invalid) < 200_000
+    assert sum(reply.receipt["compute-us"] for reply in invalid) < heavy.receipt["billed-us"]
     assert sum(reply.receipt["billed-us"] for reply in invalid) == 0
 
 
@@ -156,5 +156,5 @@ def test_nobody_pays_for_runs_that_others_made_fail(write_function: FolderWriter
     billed_us = sum(reply.receipt["billed-us"] for reply in replies)
     bad_us = sum(reply.receipt["compute-us"] for reply in replies if reply.status == 422)
     measured("billed for 56 calls of 2 ms beside 8 that raise", f"{billed_us:,} µs", asked="112,000 µs")
-    assert 112_000 <= billed_us < 2 * 112_000
+    assert 112_000 <= billed_us < 3 * 112_000
     assert bad_us > 2 * 112_000  # some six runs of every word

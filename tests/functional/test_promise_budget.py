@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import FolderWriter
 from tests.functional.promises import StartServer
-from tests.server import Server, until
+from tests.server import Server, command_of, until
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +23,7 @@ LARGE = """
 
 def working(server: Server) -> set[str]:
     """Return the functions that have a worker."""
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in server.workers()]
-    return {Path(part.decode()).name for command in commands for part in command if b"/functions/" in part}
+    return {Path(part).name for pid in server.workers() for part in command_of(pid) if "/functions/" in part}
 
 
 def test_the_function_that_was_idle_longest_makes_room(write_function: FolderWriter, start_server: StartServer) -> None:

