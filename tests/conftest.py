@@ -18,7 +18,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FolderWriter = Callable[..., Path]
 
-settings.register_profile("servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
+# a busy machine is no bug; and what lands is tried with the same examples each time, others are tried at home
+settings.register_profile(
+    "servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ, print_blob=True
+)
 settings.load_profile("servelite")
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # tests start hundreds of processes: each would compile servelite anew
