@@ -9,12 +9,19 @@ from functools import partial
 
 import pytest
 
+from servelite.stores import ledger as room
 from servelite.stores.address import address
 from servelite.stores.keeper import start_keeper
 from servelite.stores.ledger import JournaledLedger
 from servelite.stores.sums import usage
 from tests.server import until
 from tests.stores.rows import DAY_US, EVER, kept, row
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait for a keeper's end as long as that takes: on a busy machine all others go first."""
+    monkeypatch.setattr(room, "KEEPER_ENDS_WITHIN_S", 60)
 
 
 def moved(url) -> int:
@@ -59,6 +66,16 @@ def test_closing_waits_for_the_last_move(url):
     ledger.close()
     assert moved(url) == 1000
     assert list(address(url).journals.iterdir()) == []
+
+
+def test_the_end_of_a_keeper_that_nobody_waits_for_is_noted(url, monkeypatch):
+    monkeypatch.setattr(room, "KEEPER_ENDS_WITHIN_S", 0.01)
+    ledger = kept_ledger(url)
+    ledger._keeper.send_signal(signal.SIGSTOP)
+    ledger.close()
+    assert ledger._keeper.returncode is None
+    ledger._keeper.send_signal(signal.SIGCONT)
+    until(lambda: ledger._keeper.returncode == 0)
 
 
 def test_a_ledger_without_its_keeper_loses_nothing(url):

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -68,8 +69,10 @@ class JournaledLedger:
         if self._keeper is None:
             self._move()
         else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._keeper.communicate(timeout=KEEPER_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:  # it still moves; should this process live on, somebody has to take note of its end
+                threading.Thread(target=self._keeper.wait, name="servelite-keeper-end", daemon=True).start()
 
     def _look_after_keeper(self) -> None:
         if self._start_keeper is not None and time.monotonic() >= self._look_at_s:

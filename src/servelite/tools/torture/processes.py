@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from servelite.tools.torture.load import keep_asking
-from servelite.tools.torture.server import are_running, send, until
+from servelite.tools.torture.server import are_running, kill_all, send, until
 from servelite.tools.torture.stage import ROOMY_TIMEOUT_S, Scene, Stage
 from servelite.tools.torture.verdict import Finding, finding
 
@@ -47,12 +47,11 @@ async def kill_gateway(stage: Stage) -> Finding:
         scene.order("hang_native", 60)
         hanging = asyncio.create_task(scene.target.call())
         await until(lambda: scene.is_claimed("hang_native"), within_s=5)
-        workers = scene.server.workers()
+        workers, family = scene.server.workers(), scene.server.family()
         scene.server.send_signal(signal.SIGKILL)
         gone_s = await until(lambda: not are_running(workers), within_s=3 * ORPHANED_S)
         left = are_running(workers)
-        for worker in left:
-            send(signal.SIGKILL, worker)
+        await kill_all(family)  # the keeper of its ledger is among them, and ends when it is done
         await hanging
         return finding(
             "never" if gone_s is None else f"{gone_s * 1000:.0f} ms",

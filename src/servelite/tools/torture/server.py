@@ -14,6 +14,7 @@ from servelite.core.errors import DefinitionError
 
 READY_WITHIN_S = 300.0
 POLL_S = 0.005
+KILLED_WITHIN_S = 10.0
 
 
 class Server:
@@ -58,12 +59,11 @@ class Server:
             send(number, self.process.pid)
 
     async def end(self) -> None:
-        """Kill it and all below it, if they are still there."""
+        """Kill it and all below it, if they are still there, and wait until they are gone: nobody writes into `work` any more."""
         left = self.family()
         self.send_signal(signal.SIGKILL)
         await self.process.wait()
-        for pid in left:
-            send(signal.SIGKILL, pid)
+        await kill_all(left)
 
 
 @contextlib.asynccontextmanager
@@ -106,6 +106,13 @@ def send(number: signal.Signals, pid: int) -> None:
     """Send a signal to a process that may be gone already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+async def kill_all(pids: set[int]) -> None:
+    """Kill processes that may be gone already, and wait until they are."""
+    for pid in are_running(pids):
+        send(signal.SIGKILL, pid)
+    await until(lambda: not are_running(pids), KILLED_WITHIN_S)
 
 
 async def until(condition: Callable[[], object], within_s: float) -> float | None:
