@@ -24,6 +24,8 @@ KNOWN_HOSTS = 64
 
 HOST = re.compile(rb"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,255})(?::[0-9]{0,5})?", re.IGNORECASE)
 
+AWS_CREDENTIAL = re.compile(rb"AWS4-HMAC-SHA256 Credential=([^/, ]{1,200})/")
+
 Headers = dict[bytes, bytes]
 
 
@@ -62,7 +64,7 @@ class Guard:
             self._check_origin(headers, scope.get("scheme", "http"))
         if self._keyring is None or scope["path"] in OPEN_PATHS:
             return None
-        return self._keyring.holder(headers.get(b"authorization", b""))
+        return self._keyring.holder(_as_bearer(headers.get(b"authorization", b"")))
 
     def _meet(self, host: bytes, own_address: str) -> None:
         """Look at a Host for the first time."""
@@ -81,6 +83,12 @@ class Guard:
         elif origin != b"%b://%b" % (scheme.encode("ascii", "replace"), headers.get(b"host", b"")) and origin not in self._origins:
             shown = origin[:255].decode("latin-1")
             raise Forbidden(f"Web pages of '{shown}' may not send this. If they should, --allow-origin lets them.")
+
+
+def _as_bearer(authorization: bytes) -> bytes:
+    """Return the key that AWS' tools send as their access key id, in the way of all others; what they sign can't be checked by a hash."""
+    signed = AWS_CREDENTIAL.match(authorization)
+    return b"Bearer " + signed[1] if signed else authorization
 
 
 def host_name(host: bytes) -> str:

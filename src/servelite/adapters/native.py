@@ -45,8 +45,8 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
         if key is not None:
             check_scope(key, call.function, engine.pools)
             call.account, call.key_id = key.account, key.id
-        length = _read_headers(scope["headers"], call)
-        answer = await engine.call(call, lambda: _read_body(engine, call, receive, length))
+        length = read_headers(scope["headers"], call)
+        answer = await engine.call(call, lambda: read_body(engine, call, receive, length, engine.max_body_bytes))
     except ClientGone:
         return
     except ServeliteError as error:
@@ -57,11 +57,11 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
         logger.exception("request %s failed in the gateway", call.id, extra={"function": call.function, "call": call.id})
         await refuse(ServiceError("The server failed; its log has the reason under this request id."), call.id, send)
         return
-    headers = _receipt_headers(call.id, answer.receipt)
+    headers = receipt_headers(call.id, answer.receipt)
     if answer.is_repeated:
         headers.append((b"idempotent-replayed", b"true"))
     if answer.error:
-        headers += _retry_after(answer.error)  # a pipeline's, whose first stages have run
+        headers += retry_after(answer.error)  # a pipeline's, whose first stages have run
         await respond(send, answer.error.status, MEDIA_TYPE, problem(answer.error, call.id), headers)
     else:
         await respond(send, 200, answer.media_type, answer.body, headers)
@@ -69,13 +69,14 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
 
 async def refuse(error: ServeliteError, request_id: str, send: Send) -> None:
     """Answer a request that ran nothing."""
-    headers = [(b"x-request-id", request_id.encode()), *_retry_after(error)]
+    headers = [(b"x-request-id", request_id.encode()), *retry_after(error)]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await respond(send, error.status, MEDIA_TYPE, problem(error, request_id), headers)
 
 
-def _retry_after(error: ServeliteError) -> Headers:
+def retry_after(error: ServeliteError) -> Headers:
+    """Return the header that says when to try again, where an error knows."""
     return [] if error.retry_after_s is None else [(b"retry-after", str(error.retry_after_s).encode())]
 
 
@@ -87,7 +88,7 @@ async def respond(send: Send, status: int, media_type: str, body: bytes, headers
     await send({"type": "http.response.body", "body": body})
 
 
-def _receipt_headers(request_id: str, receipt: Receipt) -> Headers:
+def receipt_headers(request_id: str, receipt: Receipt) -> Headers:
     """Write a receipt, and Server-Timing (ms) for browsers."""
     timing = f"queue;dur={receipt.queue_us / 1000:.3f}, init;dur={receipt.init_us / 1000:.3f}, compute;dur={receipt.compute_us / 1000:.3f}"
     return [
@@ -97,7 +98,7 @@ def _receipt_headers(request_id: str, receipt: Receipt) -> Headers:
     ]
 
 
-def _read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
     """Take from the headers what a call needs; return the body's length, 0 where it is not said."""
     length = 0
     call.media_type = ""
@@ -138,9 +139,13 @@ def _preferred_wait_s(value: bytes) -> float:
     return float(found[1]) if found else 0.0
 
 
-async def _read_body(engine: Engine, call: Call, receive: Receive, length: int) -> bytes:
-    """Read a request's body, of a length that is said or 0; it is refused as soon as it is known to be too large."""
-    limit = engine.max_body_bytes
+async def read_body(engine: Engine, call: Call, receive: Receive, length: int, limit: int) -> bytes:
+    """Read a request's body, of a length that is said or 0; it is refused as soon as it is known to be longer than `limit`.
+
+    Raises:
+        ClientGone: the client hung up.
+        PayloadTooLarge, Overloaded: it can't be held.
+    """
     if length > limit:
         raise too_large(limit)
     chunks: list[bytes] = []
