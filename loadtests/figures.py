@@ -13,11 +13,13 @@ from calling import calling_figures
 from chaining import chain_figures
 from load import require_wrk
 from metering import row_figures
+from packing import package_figures
 from servers import HERE
 from serving import Bench, memory_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
 from summing import usage_figures
 from table import Figure, as_json, as_table, machine
+from warming import warm_figures
 
 SENTIMENT = HERE.parent / "functions" / "sentiment"
 TINY = HERE / "functions" / "tiny"
@@ -33,6 +35,8 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "row": lambda bench: row_figures(TINY, bench),
     "pipeline": lambda bench: chain_figures(CHAIN, bench),
     "usage": lambda bench: usage_figures(bench.rounds, bench.work),
+    "package": lambda bench: package_figures(SENTIMENT, bench.rounds, bench.work),
+    "lambda": lambda bench: warm_figures(TINY, bench.rounds),
     "child": lambda bench: calling_figures(CALLER, TINY, bench),
 }
 NEED_WRK = {"memory", "tiny", "row", "pipeline", "child"}

@@ -1,6 +1,7 @@
 """What tests share: function folders written for one test, and real servers that end with it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -12,9 +13,15 @@ from tests.ministack import CREDENTIALS, Ministack, new_table, running
 from tests.postgres import GivenServer, OwnServer, any_server, own_server
 from tests.server import Server
 
+# a shell has what it runs in the background ignore Ctrl-C, and so would all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 FolderWriter = Callable[..., Path]
 
-settings.register_profile("servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
+# a busy machine is no bug; and what lands is tried with the same examples each time, others are tried at home
+settings.register_profile(
+    "servelite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ, print_blob=True
+)
 settings.load_profile("servelite")
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # tests start hundreds of processes: each would compile servelite anew

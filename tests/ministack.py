@@ -32,7 +32,8 @@ class Ministack:
     def start(self) -> Self:
         """Start it, and wait until it answers."""
         self._folder = tempfile.TemporaryDirectory(prefix="servelite-aws-")
-        where = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": f"{self.port}", "HOME": self._folder.name, "LOG_LEVEL": "WARNING"}
+        own = {"HOME": self._folder.name, "TMPDIR": self._folder.name}  # which go with it
+        where = {**os.environ, **own, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": f"{self.port}", "LOG_LEVEL": "WARNING"}
         self._log = Path(self._folder.name, "log.txt")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, cwd=self._folder.name, env=where, stdout=log, stderr=log)

@@ -11,6 +11,7 @@ from servelite.adapters.bills import read_bill
 from servelite.core.call import Call
 from servelite.core.ports import Usage
 from servelite.runtime.engine import Engine
+from servelite.runtime.ids import Ids
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, described, some_accounts, until
 
@@ -35,7 +36,7 @@ async def test_usage_is_summed_in_a_thread_for_one_asker_at_a_time():
     meter = a_meter(ledger, lambda: 7, accounts)
     pool = Pool("shout", workshop.new_worker, meter, workshop.clock, machine)
     machine.memory.tenants = [pool.workers]
-    engine = Engine({"shout": pool}, meter, machine.memory, now_s=lambda: 1.5, random_bits=lambda count: 11)
+    engine = Engine({"shout": pool}, meter, machine.memory, Ids(lambda: 1.5, lambda count: 11), now_s=lambda: 1.5)
     turn = asyncio.Semaphore(1)
     await engine.start()
     try:

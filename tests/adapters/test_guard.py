@@ -217,6 +217,14 @@ def test_health_needs_no_key_but_a_host(path: str) -> None:
     assert isinstance(refusal(locked(), host="evil.example", method="GET", path=path), MisdirectedHost)
 
 
+def test_behind_tls_a_page_of_one_s_own_origin_is_of_https() -> None:
+    sent = [(b"host", b"models.example"), (b"origin", b"https://models.example")]
+    scope = {"method": "POST", "path": "/functions/x", "headers": sent, "server": ("models.example", 443), "scheme": "https"}
+    assert Guard(hosts=None).check(scope) is None
+    with pytest.raises(Forbidden):
+        Guard(hosts=None).check({**scope, "scheme": "http"})
+
+
 @pytest.mark.parametrize("path", ["/livez/", "//livez", "/livez/x", "/LIVEZ", "/readyz/../functions", "/readyz?x"])
 def test_only_the_exact_paths_of_health_are_open(path: str) -> None:
     assert isinstance(refusal(locked(), method="GET", path=path), Unauthorized)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, Union
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, Field, create_model
 from typing_extensions import TypedDict
@@ -386,6 +386,7 @@ def test_any_of_some_fits_what_takes_each_of_them(one, other, taken):
 
 @settings(max_examples=50)
 @given(kinds, kinds, kinds)
+@example(INTEGER, Kind("list", (INTEGER,)), Kind("union", (INTEGER, NUMBER)))  # said "an integer or a number is taken"
 def test_all_of_some_take_what_each_of_them_takes(given_, one, other):
     each = [misfit(gives(given_), takes(kind)) for kind in (one, other)]
     assert misfit(gives(given_), all_of([takes(one), takes(other)])) == next(filter(None, each), None)

@@ -18,8 +18,8 @@ from servelite.core.tariff import PRESETS, Tariff
 from servelite.tools.torture.trials import TRIALS
 from tests.functional.documents import ROOT, Block, blocks, commands, run
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXTS = {document.name: document.read_text(encoding="utf-8") for document in DOCUMENTS}
+DOCUMENTS = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {str(document.relative_to(ROOT)).removeprefix("docs/"): document.read_text(encoding="utf-8") for document in DOCUMENTS}
 EVERYTHING = "\n".join(TEXTS.values())
 RUNNABLE = [block for name, text in TEXTS.items() for block in blocks(text, name) if block.language in ("sh", "bash", "console", "python")]
 ERRORS = {kind.code: kind for kind in all_errors() if kind is not ServeliteError}
@@ -204,7 +204,7 @@ def test_the_path_is_documented(path: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXTS[document.name]):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 

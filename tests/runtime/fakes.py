@@ -78,6 +78,9 @@ class MemoryLedger:
     def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         raise NotImplementedError
 
+    def family(self, call: str) -> list[Row]:
+        raise NotImplementedError
+
     def close(self) -> None:
         self.is_closed = True
 

@@ -15,6 +15,7 @@ from servelite.core.ports import Row
 from servelite.core.schema import Codec
 from servelite.core.tariff import Tariff
 from servelite.runtime.engine import Engine
+from servelite.runtime.ids import Ids
 from servelite.runtime.machine import Machine
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import Clock, MemoryLedger, Workshop, a_machine, a_meter, some_accounts
@@ -88,8 +89,8 @@ class Pipes:
         self.workshops: dict[str, Workshop] = {}
         self._ids = iter(range(1, 1_000_000))
         pools = {name: self.new_pool(name, made) for name, made in served.items()}
-        parts = {"now_s": lambda: 0.0, "random_bits": lambda _: next(self._ids)}
-        self.engine = Engine(pools, self.meter, self.machine.memory, find_stage=self.find_stage, **parts)
+        ids = Ids(lambda: 0.0, lambda _: next(self._ids))
+        self.engine = Engine(pools, self.meter, self.machine.memory, ids, now_s=lambda: 0.0, find_stage=self.find_stage)
 
     def now_us(self) -> int:
         return self.clock.us

@@ -23,6 +23,7 @@ from servelite.core.errors import (
 from servelite.core.function import BINARY, JSON, TEXT
 from servelite.core.tariff import Tariff
 from servelite.runtime.engine import Engine
+from servelite.runtime.ids import Ids
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import MemoryLedger, Workshop, a_machine, a_meter, advance_timers, described, settle, some_accounts, until
 
@@ -45,7 +46,7 @@ class Rig:
         machine.memory.tenants = [pool.workers for pool in pools.values()]
         self.bits_asked: list[int] = []
         parts = pools, meter, machine.memory
-        self.engine = Engine(*parts, now_s=lambda: 1.5, random_bits=self.random_bits, max_body_bytes=LIMIT)
+        self.engine = Engine(*parts, Ids(lambda: 1.5, self.random_bits), now_s=lambda: 1.5, max_body_bytes=LIMIT)
 
     def random_bits(self, count: int) -> int:
         self.bits_asked.append(count)
@@ -144,6 +145,17 @@ async def test_a_call_has_its_time_limit_from_when_a_worker_took_it_as_its_deadl
 async def test_an_id_is_made_of_the_clock_and_80_random_bits(rig):
     assert rig.engine.new_id() == f"{1500:012x}{11:020x}"
     assert rig.bits_asked == [80]
+
+
+async def test_whoever_asks_may_have_an_id_for_what_comes_next(rig):
+    rig.engine.ids.given = "its own"
+    assert [rig.engine.new_id(), rig.engine.new_id()] == ["its own", f"{1500:012x}{11:020x}"]
+
+
+async def test_no_time_limit_ends_after_the_process(rig):
+    rig.engine.ends_s = -1.0
+    await rig.engine.call(Call("1", "shout", TEXT, b"x"))
+    assert rig.ran[0].deadline_s == -1.0
 
 
 async def test_a_function_is_described(rig):

@@ -51,6 +51,10 @@ def test_workers_and_threads_of_a_function_follow_from_the_cores(cores, max_work
     assert (Cores(cores).workers(limits), Cores(cores).threads(limits)) == (workers, threads)
 
 
+def test_where_all_run_in_one_process_a_function_has_as_many_workers_as_that_allows():
+    assert Cores(4, most_workers=1).workers(Limits(max_workers=3)) == 1
+
+
 def test_one_that_goes_on_has_its_core_again_and_others_give_way_when_they_can():
     cores = Cores(2)
     FakeClaimant(cores).want(1).rest()  # it waits for another function

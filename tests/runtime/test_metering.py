@@ -97,6 +97,13 @@ def test_a_call_is_cold_if_it_waited_for_a_start(meter, ledger, init_us, cold):
     assert (answer.receipt.cold, ledger.rows[0].cold) == (cold, int(cold))
 
 
+def test_the_start_of_the_process_is_the_first_call_s_and_no_other_s(meter, ledger):
+    meter.start_us = 900
+    settled(meter, [Outcome(compute_us=1), Outcome(compute_us=1)])
+    settled(meter, [Outcome(compute_us=1)])
+    assert [(row.init_us, row.cold) for row in ledger.rows] == [(900, 1), (0, 0), (0, 0)]
+
+
 def test_a_ledger_that_refuses_lets_no_answer_leave(meter, ledger):
     ledger.is_full = True
     with pytest.raises(LedgerUnavailable):

@@ -14,6 +14,7 @@ from servelite.core.errors import ServeliteError
 from servelite.core.function import JSON
 from servelite.core.tariff import Tariff
 from servelite.runtime.engine import Engine
+from servelite.runtime.ids import Ids
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.pool import Pool
 from tests.runtime.fakes import Clock, FakeWorker, MemoryLedger, Workshop, a_meter, described, some_accounts
@@ -104,7 +105,7 @@ class Town:
         self.pools = {name: Pool(name, hall.new_worker, meter, self.clock, self.machine) for name, hall in self.halls.items()}
         self.machine.memory.tenants = [pool.workers for pool in self.pools.values()]
         entropy = itertools.count(1)
-        self.engine = Engine(self.pools, meter, self.machine.memory, now_s=lambda: 1.0, random_bits=lambda _: next(entropy))
+        self.engine = Engine(self.pools, meter, self.machine.memory, Ids(lambda: 1.0, lambda _: next(entropy)), now_s=lambda: 1.0)
 
     def send(self, function: str, errands: Errand = (), **known: Any) -> asyncio.Task[Answer]:
         call = Call(self.engine.new_id(), function, body=json.dumps(errands).encode(), **known)

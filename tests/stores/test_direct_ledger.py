@@ -7,7 +7,7 @@ import pytest
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import Usage
 from servelite.stores.address import Address
-from servelite.stores.ledger import DirectLedger
+from servelite.stores.direct import DirectLedger
 from tests.stores.rows import EVER, kept, row
 
 

@@ -14,10 +14,10 @@ import pytest
 from servelite.core.errors import LedgerUnavailable
 from servelite.core.ports import BY, KEEP_ANSWERS_US
 from servelite.stores.address import address
+from servelite.stores.direct import DirectLedger
 from servelite.stores.dynamodb import read_url
 from servelite.stores.dynamodb_table import EXPIRES, FUNCTION_ACTIONS, TABLE, TIME_TO_LIVE
 from servelite.stores.journal import Journal
-from servelite.stores.ledger import DirectLedger
 from servelite.stores.moving import move_journals
 from tests.server import until
 from tests.stores.go_between import conflict, go_between
@@ -172,7 +172,7 @@ def test_transactions_that_met_others_are_tried_again(place, dynamodb, aws_stack
 RECORDER = """
 import sys
 from servelite.stores.address import address
-from servelite.stores.ledger import DirectLedger
+from servelite.stores.direct import DirectLedger
 from servelite.stores.moving import move_journals
 from servelite.stores.lines import read_lines
 ledger = DirectLedger(address(sys.argv[1]))

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from servelite.core.ports import BY, Usage
-from servelite.stores.ledger import DirectLedger, JournaledLedger, NoLedger
+from servelite.stores.direct import DirectLedger, NoLedger
+from servelite.stores.ledger import JournaledLedger
 from tests.stores.rows import DAY_US, EVER, NOON, instant, row
 
 

@@ -119,7 +119,9 @@ def test_both_databases_have_a_column_for_everything(db):
 DIGESTS = [
     pytest.param(SQLITE, 0, "04978d128cd9951c", id="SQLite 1"),
     pytest.param(SQLITE, 1, "ee4520e3c05e7653", id="SQLite 2"),
+    pytest.param(SQLITE, 2, "77f5c3148598f235", id="SQLite 3"),
     pytest.param(POSTGRES, 0, "6c58001093e94c4d", id="PostgreSQL 1"),
+    pytest.param(POSTGRES, 1, "77f5c3148598f235", id="PostgreSQL 2"),
 ]
 
 

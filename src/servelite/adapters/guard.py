@@ -59,7 +59,7 @@ class Guard:
         if host is not None and host not in self._known:
             self._meet(host, scope["server"][0])
         if scope["method"] not in SAFE_METHODS:
-            self._check_origin(headers)
+            self._check_origin(headers, scope.get("scheme", "http"))
         if self._keyring is None or scope["path"] in OPEN_PATHS:
             return None
         return self._keyring.holder(headers.get(b"authorization", b""))
@@ -73,12 +73,12 @@ class Guard:
             self._known.clear()
         self._known.add(host)
 
-    def _check_origin(self, headers: Headers) -> None:
+    def _check_origin(self, headers: Headers, scheme: str) -> None:
         origin = headers.get(b"origin")
         if origin is None:
             if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
                 raise Forbidden("A web page of another site sent this request.")
-        elif origin != b"http://%b" % headers.get(b"host", b"") and origin not in self._origins:
+        elif origin != b"%b://%b" % (scheme.encode("ascii", "replace"), headers.get(b"host", b"")) and origin not in self._origins:
             shown = origin[:255].decode("latin-1")
             raise Forbidden(f"Web pages of '{shown}' may not send this. If they should, --allow-origin lets them.")
 

@@ -1,4 +1,4 @@
-"""What people, tools and monitors read: the playground, the functions, OpenAPI, health, metrics and usage."""
+"""What people, tools and monitors read: the playground, the functions, OpenAPI, health, metrics, usage, and single calls."""
 
 import asyncio
 import json
@@ -17,9 +17,11 @@ from servelite.adapters.bills import read_bill
 from servelite.adapters.guard import check_admin, check_scope
 from servelite.adapters.openapi import openapi
 from servelite.adapters.problems import MEDIA_TYPE, problem
+from servelite.adapters.traces import read_calls
 from servelite.core.accounts import ApiKey
 from servelite.core.errors import DefinitionError, MethodNotAllowed, NotFound, ServeliteError, ServiceError, ShuttingDown, wire_code
 from servelite.core.function import Description
+from servelite.core.waterfall import to_dict, to_text
 from servelite.runtime.engine import Engine
 
 PLAYGROUND_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:"
@@ -38,6 +40,7 @@ def pages(engine: Engine, *, with_keys: bool = False) -> Starlette:
             Route("/readyz", seen.readyz),
             Route("/metrics", seen.metrics),
             Route("/usage", seen.usage),
+            Route("/calls/{request_id}", seen.call),
         ],
         exception_handlers={HTTPException: _refused, ServeliteError: _refused, Exception: _failed},
     )
@@ -48,7 +51,7 @@ class _Pages:
 
     def __init__(self, engine: Engine, *, with_keys: bool) -> None:
         self._engine = engine
-        self._turn = asyncio.Semaphore(1)  # bills are read one after the other
+        self._turn = asyncio.Semaphore(1)  # ledgers are read by one at a time
         self._with_keys = with_keys
 
     async def playground(self, _: Request) -> Response:
@@ -86,6 +89,12 @@ class _Pages:
     async def usage(self, request: Request) -> Response:
         return _json(await read_bill(self._engine, self._turn, request.state.key, request.query_params))
 
+    async def call(self, request: Request) -> Response:
+        rows = await read_calls(self._engine, self._turn, request.state.key, request.path_params["request_id"])
+        if _prefers_text(request):
+            return Response(f"{to_text(rows)}\n", media_type="text/plain")
+        return _json(to_dict(rows))
+
     def _shown_to(self, key: ApiKey | None) -> list[Description]:
         return [one for one in self._engine.described() if key is None or key.may_call(one.name)]
 
@@ -109,6 +118,10 @@ def _reason(error: ServeliteError | None) -> dict[str, str]:
         return {"code": ShuttingDown.code, "detail": "The server is ending, or its first worker is not started yet."}
     is_inside = isinstance(error, DefinitionError)
     return {"code": wire_code(error), "detail": "It can't be loaded; the server's log says why." if is_inside else error.detail}
+
+
+def _prefers_text(request: Request) -> bool:
+    return request.headers.get("accept", "").strip().startswith("text/plain")
 
 
 def _listed(one: Description) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from servelite.assembly.environment import read_settings_file, worker_environment
-from servelite.assembly.ledgers import DEFAULT_LEDGER
-from servelite.assembly.meters import open_meter
+from servelite.assembly.environment import DEFAULT_LEDGER, LambdaSurroundings, read_settings_file, worker_environment
+from servelite.assembly.meters import open_direct_meter, open_meter
 from servelite.core.errors import DefinitionError
 from servelite.core.ports import Worker
 from servelite.core.settings import Settings
@@ -18,6 +17,7 @@ from servelite.runtime.beside import Beside
 from servelite.runtime.engine import MIB, Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
+from servelite.runtime.ids import Ids, LastingIds
 from servelite.runtime.machine import Cores, Machine, Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pool import Pool
@@ -69,6 +69,42 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     engine = _engine(found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), meter, machine, with_stages=False)
     engine.max_body_bytes = sys.maxsize
     return engine
+
+
+def lambda_engine(
+    surroundings: LambdaSurroundings, write: Callable[[str], None], request_id: Callable[[], str], settings: Settings | None = None
+) -> Engine:
+    """Wire an engine for a process that is frozen between calls: all functions run in it, those of pipelines and what handlers call too.
+
+    A line for each call is written with `write`; `request_id` tells which event it is about.
+
+    Raises:
+        DefinitionError: there is no function, it needs another environment, or the ledger's name is unknown.
+        LedgerUnavailable: the ledger can't be opened.
+    """
+    from servelite.stores.emf import LoggedLedger
+    from servelite.worker.inline import InlineWorker
+    from servelite.worker.onnx import intra_op_threads
+
+    known = settings or read_settings_file()
+    intra_op_threads.set(surroundings.threads)
+
+    def new_engine(folders: Mapping[str, Path]) -> Engine:
+        meter = open_direct_meter(surroundings.ledger, known, _now_us)
+        meter.ledger = LoggedLedger(meter.ledger, write, request_id)
+        # one worker a function, whatever it says: more in one process would run no faster
+        machine = Machine(Cores(1, most_workers=1), Memory(sys.maxsize))
+        ids = LastingIds(time.time, random.SystemRandom().getrandbits)  # copies of a process that was frozen have no state in common
+        engine = _engine(folders, new_worker, meter, machine, ids=ids)
+        engine.max_body_bytes = sys.maxsize  # what is too large for Lambda never comes here
+        return engine
+
+    def new_worker(_: str, folder: Path, __: int) -> Worker:
+        check_here(folder)
+        beside = Beside(partial(_only_beside, new_engine, {folder.name: folder}))
+        return InlineWorker(folder, beside.ask, beside.stop)
+
+    return new_engine(find_functions([surroundings.functions]))
 
 
 async def start_local_engine(folder: Path, ledger: str = DEFAULT_LEDGER) -> Engine:
@@ -123,9 +159,14 @@ def _new_process(name: str, folder: Path, threads: int) -> Worker:
 
 
 def _engine_beside(folders: Mapping[str, Path], ledger: str, settings: Settings) -> Engine:
-    """Wire an engine of what stands beside some folders, none of it before it is called."""
     machine = Machine(Cores(cores()), Memory(default_memory_bytes() // 1024))
-    engine = _engine(folders, _new_process, open_meter(ledger, settings, _now_us, with_keeper=False), machine)
+    meter = open_meter(ledger, settings, _now_us, with_keeper=False)
+    return _only_beside(lambda known: _engine(known, _new_process, meter, machine), folders)
+
+
+def _only_beside(new_engine: Callable[[Mapping[str, Path]], Engine], folders: Mapping[str, Path]) -> Engine:
+    """Wire an engine of what stands beside some folders, none of it before it is called."""
+    engine = new_engine(folders)
     engine.pools.clear()
     engine.children.add = engine.add
     return engine
@@ -138,6 +179,7 @@ def _engine(
     machine: Machine,
     *,
     with_stages: bool = True,
+    ids: Ids | None = None,
 ) -> Engine:
     def monotonic_us() -> int:
         return time.monotonic_ns() // 1000
@@ -156,9 +198,9 @@ def _engine(
         known[name] = folder
         return new_pool(name)
 
-    random_bits = random.Random().getrandbits  # noqa: S311  ids are unique, not secret; seeded from the system
     pools = {name: new_pool(name) for name in folders}
-    engine = Engine(pools, meter, machine.memory, now_s=time.time, random_bits=random_bits, find_stage=find_stage)
+    ids = ids or Ids(time.time, random.Random().getrandbits)  # noqa: S311  they are unique, not secret; seeded from the system
+    engine = Engine(pools, meter, machine.memory, ids, now_s=time.time, find_stage=find_stage)
     engine.folders = known
     return engine
 

@@ -12,8 +12,6 @@ from servelite.runtime.fresh_accounts import FRESH_US
 from servelite.runtime.keyring import hash_of
 from servelite.stores.address import SqlAddress, address, open_tables
 
-DEFAULT_LEDGER = ".servelite/ledger.db"
-
 LOOK_TAKES_S = 0.3
 """What a look at the ledger takes at most, on a busy machine."""
 
@@ -24,7 +22,8 @@ def read_usage(ledger: str, by: Sequence[str], span_us: tuple[int, int], account
     Raises:
         LedgerUnavailable: the ledger can't be opened.
     """
-    from servelite.stores.ledger import NoLedger, sum_usage
+    from servelite.stores.direct import NoLedger
+    from servelite.stores.ledger import sum_usage
 
     return NoLedger().usage(by, *span_us) if ledger == "none" else sum_usage(address(ledger), by, span_us, account)
 

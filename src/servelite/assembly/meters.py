@@ -3,15 +3,17 @@
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from servelite.core.settings import Settings
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.fresh_accounts import FreshAccounts
 from servelite.runtime.metering import Meter
 from servelite.runtime.quotas import Quotas
-from servelite.stores.address import Address, address
-from servelite.stores.keeper import start_keeper
-from servelite.stores.ledger import DirectLedger, JournaledLedger, NoLedger
+from servelite.stores.direct import DirectLedger, NoLedger
+
+if TYPE_CHECKING:
+    from servelite.stores.address import Address
 
 
 def open_meter(url: str, settings: Settings, now_us: Callable[[], int], *, with_keeper: bool) -> Meter:
@@ -21,6 +23,9 @@ def open_meter(url: str, settings: Settings, now_us: Callable[[], int], *, with_
         DefinitionError: the ledger's name is unknown.
         LedgerUnavailable: the ledger can't be opened.
     """
+    from servelite.stores.keeper import start_keeper
+    from servelite.stores.ledger import JournaledLedger
+
     gateway = secrets.token_hex(8)
     place = _place(url, settings)
     # rows of a process that makes one call name no gateway: each would have a day's sums of its own, for ever
@@ -45,8 +50,12 @@ def open_direct_meter(url: str, settings: Settings, now_us: Callable[[], int]) -
     return Meter(ledger, FreshAccounts(secrets.token_hex(8), _quotas(settings, now_us), now_us, open_book), "", now_us)
 
 
-def _place(url: str, settings: Settings, *, for_one_thread: bool = False) -> Address | None:
-    return None if url == "none" else address(url, settings.keep_days, for_one_thread=for_one_thread)
+def _place(url: str, settings: Settings, *, for_one_thread: bool = False) -> "Address | None":
+    if url == "none":
+        return None
+    from servelite.stores.address import address  # with what databases need, which few processes on Lambda do
+
+    return address(url, settings.keep_days, for_one_thread=for_one_thread)
 
 
 def _quotas(settings: Settings, now_us: Callable[[], int]) -> Quotas:

@@ -7,6 +7,7 @@ import json
 import logging
 import mimetypes
 import os
+import shutil
 import sys
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,7 @@ from servelite.cli.options import ledger_option
 from servelite.core.call import Call
 from servelite.core.errors import DefinitionError, ServeliteError, ServiceError, from_wire
 from servelite.core.function import BINARY, Description
+from servelite.core.waterfall import WIDTH, to_text
 from servelite.runtime.environments import interpreter, runs_elsewhere
 from servelite.runtime.folders import find_function
 
@@ -33,8 +35,9 @@ URL_TIMEOUT_S = 3000
 @click.argument("path")
 @click.argument("input_", metavar="[INPUT | @FILE | -]", required=False)
 @click.option("--url", help="Call a running server, for example http://127.0.0.1:8080.")
+@click.option("--trace", "is_traced", is_flag=True, help="Print the waterfall of the call and its stages, too; to stderr.")
 @ledger_option
-def call_command(path: str, input_: str | None, url: str | None, ledger: str) -> None:
+def call_command(*, path: str, input_: str | None, url: str | None, is_traced: bool, ledger: str) -> None:
     """Call a function once: the output goes to stdout, the receipt to stderr. A pipeline's functions are looked for beside it.
 
     Without INPUT the first line of examples.jsonl is sent. `-` reads stdin, `@FILE` a file. With --url
@@ -44,15 +47,18 @@ def call_command(path: str, input_: str | None, url: str | None, ledger: str) ->
     Example:
       servelite call functions/sentiment '{"text": "I love it"}'
       servelite call sentiment @review.json --url http://127.0.0.1:8080
+      servelite call functions/triage --trace
     """
+    if is_traced and url is None and ledger == "none":
+        raise DefinitionError("--trace is read from the ledger, and --ledger none keeps nothing. Name a ledger, or leave the option out.")
     if url is None:
         _enter_environment(find_function(Path(path)))
     body, media_type = read_input(input_)
     if url is not None:
-        _call_server(url, Path(path).resolve().name, body, media_type)
+        _call_server(url, Path(path).resolve().name, body, media_type, is_traced=is_traced)
     else:
         _log_to_stderr(with_tracebacks=click.get_current_context().find_root().params["debug"])
-        asyncio.run(_call_here(Path(path), body, media_type, ledger))
+        asyncio.run(_call_here(Path(path), body, media_type, ledger, is_traced=is_traced))
 
 
 def _enter_environment(folder: Path) -> None:
@@ -92,7 +98,7 @@ def read_input(said: str | None) -> tuple[bytes | None, str]:
         raise DefinitionError(f"{file} can't be read: {error.strerror}. @FILE names a file that holds the input.") from error
 
 
-async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: str) -> None:
+async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: str, *, is_traced: bool) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what a handler.py prints is not its output
         engine = await start_local_engine(folder, ledger)
     try:
@@ -101,7 +107,10 @@ async def _call_here(folder: Path, body: bytes | None, media_type: str, ledger: 
             function = engine.describe(name)
             if body is None:
                 body = _first_example(function)
-            answer = await engine.call(Call(engine.new_id(), name, media_type if function.accepts(media_type) else "", body))
+            call_id = engine.new_id()
+            answer = await engine.call(Call(call_id, name, media_type if function.accepts(media_type) else "", body))
+        if is_traced:
+            _print_trace(to_text(engine.ledger.family(call_id), _columns()))
         _print(answer.body, answer.media_type, str(answer.receipt), answer.error)
     finally:
         await engine.stop()
@@ -114,7 +123,7 @@ def _first_example(function: Description) -> bytes:
     return function.encode_input(function.examples[0]["input"])
 
 
-def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> None:
+def _call_server(url: str, name: str, body: bytes | None, media_type: str, *, is_traced: bool) -> None:
     connection: http.client.HTTPConnection | None = None
     own = own_key()
     key = {"Authorization": f"Bearer {own}"} if own else {}
@@ -122,12 +131,15 @@ def _call_server(url: str, name: str, body: bytes | None, media_type: str) -> No
         parts = urlsplit(url if "://" in url else f"http://{url}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=URL_TIMEOUT_S)
-        path = f"{parts.path.rstrip('/')}/functions/{quote(name, safe='')}"
+        base = parts.path.rstrip("/")
+        path = f"{base}/functions/{quote(name, safe='')}"
         if body is None:
             body = _first_example(_describe_remote(connection, path, key))
         connection.request("POST", path, body, {**key, **({"Content-Type": media_type} if media_type else {})})
         response = connection.getresponse()
         content = response.read()
+        if is_traced and "Servelite-Receipt" in response.headers:
+            _print_trace(_read_trace(connection, f"{base}/calls/{response.headers['X-Request-Id']}", key))
     except ValueError as error:
         raise DefinitionError(f"{url} is no URL: {error}. Write for example http://127.0.0.1:8080.") from error
     except (OSError, http.client.HTTPException) as error:
@@ -146,6 +158,21 @@ def _describe_remote(connection: http.client.HTTPConnection, path: str, key: dic
     if response.status != 200:
         raise _problem(content)
     return Description.from_dict(json.loads(content))
+
+
+def _read_trace(connection: http.client.HTTPConnection, path: str, key: dict[str, str]) -> str:
+    connection.request("GET", path, headers={**key, "Accept": "text/plain"})
+    response = connection.getresponse()
+    content = response.read()
+    return content.decode() if response.status == 200 else f"trace: {_problem(content).detail}"
+
+
+def _print_trace(text: str) -> None:
+    click.echo(text.rstrip("\n"), err=True)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size((WIDTH, 0)).columns
 
 
 def _problem(content: bytes) -> ServeliteError:

@@ -18,8 +18,11 @@ COMMANDS = {
     "show": "Show a function's schema, card and artefacts.",
     "check": "Check functions: types, examples, batches, the card's bars.",
     "install": "Give functions the packages they require.",
+    "package": "Make a zip or image of functions for AWS Lambda.",
+    "deploy": "Package functions and deploy them to AWS Lambda.",
     "usage": "Sum what calls used and what it costs.",
     "keys": "Make, list and revoke API keys of accounts.",
+    "emulate": "Send a function events as on AWS Lambda.",
     "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from servelite.assembly.ledgers import DEFAULT_LEDGER
+from servelite.assembly.environment import DEFAULT_LEDGER
 from servelite.core.bill import read_month
 from servelite.core.month import CalendarMonth
 from servelite.core.tariff import MICRO

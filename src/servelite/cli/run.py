@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from servelite.assembly.ledgers import DEFAULT_LEDGER
+from servelite.assembly.environment import DEFAULT_LEDGER
 from servelite.cli.options import MOST_BODY_BYTES, MOST_MEMORY_BYTES, HostName, Origin, Size, config_option, ledger_option
 from servelite.core.errors import DefinitionError
 from servelite.core.logs import log_handler

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from servelite.core.errors import ServeliteError
 
+FOREVER_S = float("inf")
+
 
 @dataclass(slots=True)
 class Tally:
@@ -32,6 +34,7 @@ class Call:
     account     who pays for it, and `key_id` with which key it was made, "" for none
     deadline_s  when its time limit ends, on `time.monotonic()`'s clock; set when a worker takes it
     patience_s  how long its caller lets it wait for a worker; 0 means the function's `timeout_s`
+    ends_s      when what surrounds it ends, on the same clock: its time limit ends no later
     held_bytes  what of its body counts for the memory that bodies may take together
     held_units  what of its account's quota is held back for it while it runs, in the tariff's units
     repeat_key  the client's Idempotency-Key, "" for none
@@ -51,6 +54,7 @@ class Call:
     account: str = "local"
     deadline_s: float = 0.0
     patience_s: float = 0.0
+    ends_s: float = FOREVER_S
     held_bytes: int = 0
     held_units: int = 0
     repeat_key: str = ""

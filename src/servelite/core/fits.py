@@ -108,14 +108,21 @@ class _Comparison:
         if key in self._seen:
             return self._seen[key][2]
         self._seen[key] = gives, takes, None  # assumed to fit, should it hold itself
-        taken = self._takes.alternatives(takes)
-        given = (value for value in self._gives.values(gives) if value["type"])  # Any gives no promise
-        found = next(filter(None, (self._value(value, taken, takes) for value in given)), None)
+        found = self._first(gives, takes)
         if found:
             for later in [later for later in [*self._seen][before:] if self._seen[later][2] is None]:
                 del self._seen[later]  # it may fit only if this pair does
             self._seen[key] = gives, takes, found
         return found
+
+    def _first(self, gives: Schema, takes: Schema) -> Misfit | None:
+        if isinstance(takes, Mapping) and takes.keys() - {"$defs"} == {
+            "allOf"
+        }:  # as `all_of` makes it: each part says best what it takes itself
+            return next(filter(None, (self.schema(gives, part) for part in takes["allOf"])), None)
+        taken = self._takes.alternatives(takes)
+        given = (value for value in self._gives.values(gives) if value["type"])  # Any gives no promise
+        return next(filter(None, (self._value(value, taken, takes) for value in given)), None)
 
     def _value(self, given: Shape, taken: Sequence[Sequence[Shape]], takes: Schema) -> Misfit | None:
         misfits = []

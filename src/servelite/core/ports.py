@@ -171,8 +171,30 @@ class Ledger(Protocol):
         """
         ...
 
+    def family(self, call: str) -> list[Row]:
+        """Return the row of a call, then those of all calls below it: its stages, what its handlers called, and so on; none if it has none.
+
+        A call that was answered is found.
+        """
+        ...
+
     def close(self) -> None:
         """Put everything in its place; nothing is recorded after this."""
+        ...
+
+
+class Objects(Protocol):
+    """Objects in buckets, as S3 keeps them.
+
+    Each raises Forbidden or NotFound where the object can't be had, and ServiceError where the store does not answer.
+    """
+
+    def get(self, bucket: str, key: str, version: str, most_bytes: int) -> tuple[str, bytes] | None:
+        """Return an object's media type and content; None where it is larger than `most_bytes`."""
+        ...
+
+    def put(self, bucket: str, key: str, content: bytes, media_type: str) -> None:
+        """Keep an object, in place of one that is there."""
         ...
 
 

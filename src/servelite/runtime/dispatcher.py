@@ -148,7 +148,7 @@ class Dispatcher:
         calls = [waiting.call for waiting in batch]
         deadline_s = lane.taken_us / 1e6 + lane.description.limits.timeout_s
         for call in calls:
-            call.deadline_s = deadline_s
+            call.deadline_s = min(deadline_s, call.ends_s)
         try:
             reply = await lane.worker.run(calls)
             self._answer(lane, batch, calls, reply)

@@ -8,15 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from servelite.core.call import Answer, Call, call_id
-from servelite.core.errors import (
-    DefinitionError,
-    NoWorker,
-    Overloaded,
-    ServeliteError,
-)
+from servelite.core.call import FOREVER_S, Answer, Call
+from servelite.core.errors import DefinitionError, NoWorker, Overloaded, ServeliteError
 from servelite.core.function import Description
 from servelite.runtime.children import Children
+from servelite.runtime.ids import Ids
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
@@ -55,26 +51,29 @@ class Engine:
         pools: Mapping[str, Pool],
         meter: Meter,
         memory: Memory,
+        ids: Ids,
         *,
         now_s: Callable[[], float],
-        random_bits: Callable[[int], int],
         max_body_bytes: int = 6 * MIB,
         find_stage: FindStage = lambda _name, _pipeline: None,
     ) -> None:
         """Answer calls to the functions of some pools, and to those that `find_stage` finds for the pipelines among them."""
         self.pools: dict[str, Pool] = {}
+        self.ids = ids
         self.children = Children(self.pools, self.new_id, self.call)
         self._take_in(pools)
         self.resolution = Resolution(self.pools)
-        self._pipelines = Pipelines(self.pools, self.resolution, meter, self.new_id)
+        self._pipelines = Pipelines(self.pools, self.resolution, meter, self.ids.of_stage)
+        self.meter = meter
         self.accounts = meter.accounts
         self.max_body_bytes = max_body_bytes
         self.folders: Mapping[str, Path] = {}  # where the functions come from, for those who watch for edits
         self.ledger = meter.ledger
+        self.ends_s = FOREVER_S
+        """When this process ends, whatever it runs, on `time.monotonic()`'s clock."""
         self._memory = memory
         self._watch = Watch(self._look)
         self.now_s = now_s
-        self._random_bits = random_bits
         self._running = 0
         self._held_bytes = 0
         self._going_on: set[asyncio.Task[Any]] = set()
@@ -83,8 +82,8 @@ class Engine:
         self._is_draining = False
         self._drained = asyncio.Event()
 
-    async def start(self, *, is_lenient: bool = False) -> None:
-        """Start a worker for each function, and watch over them from then on.
+    async def start(self, *, is_lenient: bool = False, is_watched: bool = True) -> None:
+        """Start a worker for each function, and watch over them from then on; not where time stands still between calls.
 
         If lenient, a function that can't be started is told in the log and tried again while others go on;
         only where no function can be loaded, or none fits into the memory, there is nothing to wait for.
@@ -94,7 +93,8 @@ class Engine:
             ServeliteError: a worker can't be started; not if lenient.
         """
         await self.accounts.start()
-        self._watch.begin()
+        if is_watched:
+            self._watch.begin()
         failed = await self._starting.start(OTHERS_START_S if is_lenient else None)
         failed += self.resolution.misfits().values()
         is_lost = len(failed) == len(self.pools) and all(isinstance(error, (DefinitionError, NoWorker)) for error in failed)
@@ -130,6 +130,7 @@ class Engine:
         description = self.describe(call.function)
         check_media_type(description, call)
         answering = self._pipelines if description.pipeline else pool
+        call.ends_s = min(call.ends_s, self.ends_s)
         self.accounts.quotas.enter(call)
         self._running += 1
         try:
@@ -214,7 +215,7 @@ class Engine:
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
-        return call_id(int(self.now_s() * 1000), self._random_bits(80))
+        return self.ids.new()
 
     def describe(self, name: str) -> Description:
         """Return what may be known of a function.

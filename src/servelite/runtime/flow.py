@@ -46,6 +46,7 @@ class Flow:
     function  the pipeline, as it was when the call came
     until_s   the caller's deadline on the event loop's clock: no stage begins after it
     tally     what its stages took
+    begun     how many calls of stages there were
     runs_on   calls of stages that were given up while a worker ran them
     given_up  flows of stages, pipelines themselves, that were given up
     """
@@ -56,6 +57,7 @@ class Flow:
     until_s: float
     ask: Ask
     tally: Tally = field(default_factory=Tally)
+    begun: int = 0
     runs_on: list[Waiting] = field(default_factory=list)
     given_up: list["Flow"] = field(default_factory=list)
 

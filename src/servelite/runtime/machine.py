@@ -1,5 +1,6 @@
 """What the functions of one machine share: its cores and its memory."""
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,15 +24,18 @@ class Cores:
     Each function may always have one busy worker, so that none starves another: where more functions than cores are
     busy, the system shares the cores among them. Further workers are busy only while there are cores for them. A
     function that says `max_workers` above the cores may have that many: its handler waits more than it computes.
+
+    most_workers  of one function, whatever it says: 1 where all run in one process
     """
 
     count: int
     busy: int = 0
+    most_workers: int = sys.maxsize
     _wanting: deque[Claimant] = field(default_factory=deque)
 
     def workers(self, limits: Limits) -> int:
         """Return how many workers a function may have."""
-        return limits.max_workers or self.count
+        return min(limits.max_workers or self.count, self.most_workers)
 
     def threads(self, limits: Limits) -> int:
         """Return the threads of one worker, so that those of all workers do not outnumber the cores."""

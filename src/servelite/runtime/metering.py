@@ -26,6 +26,8 @@ class Meter:
         self._quotas, self._repeats, self._tariff = accounts.quotas, accounts.repeats, accounts.quotas.tariff
         self._gateway = gateway
         self._now_us = now_us
+        self.start_us = 0
+        """What the start of this very process took that the next call waited for; 0 where none did, or one was told already."""
 
     def settle(self, calls: Sequence[Call], waits: Sequence[Wait], reply: BatchReply, function: Description) -> list[Answer]:
         """Record a batch, and return the answers that may now leave.
@@ -36,6 +38,8 @@ class Meter:
         count, at_us = len(calls), self._now_us()
         cpu = proportionate(reply.cpu_us, [outcome.compute_us for outcome in reply.outcomes])
         answers, settled = [], []
+        if self.start_us:
+            waits = self._with_start(waits)
         for call, wait, outcome, cpu_us in zip(calls, waits, reply.outcomes, cpu, strict=True):
             compute_us = outcome.compute_us
             is_billed = outcome.error is None or outcome.error.billed
@@ -46,6 +50,11 @@ class Meter:
                 settled.append((call, answers[-1], self._priced(call, at_us, answers[-1], reply.peak_kib, function)))
         self._record(settled)
         return answers
+
+    def _with_start(self, waits: Sequence[Wait]) -> Sequence[Wait]:
+        """Count the process's start with the first call of it."""
+        start_us, self.start_us = self.start_us, 0
+        return [waits[0]._replace(init_us=waits[0].init_us + start_us), *waits[1:]]
 
     def settle_so_far(self, call: Call, wait: Wait, compute_us: int, peak_kib: int, function: Description) -> None:
         """Record a stage that its pipeline does not wait for, with its share of a run that goes on; see `settle`."""

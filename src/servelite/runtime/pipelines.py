@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from servelite.core.call import Answer, Call, Outcome
+from servelite.core.call import FOREVER_S, Answer, Call, Outcome
 from servelite.core.errors import Cancelled, LedgerUnavailable, NoWorker, ServeliteError, wire_code
 from servelite.core.function import Contract, Description
 from servelite.core.pipeline import FunctionStage, Glue
@@ -15,17 +15,18 @@ from servelite.runtime.payloads import Payload, as_media
 from servelite.runtime.pool import Pool
 from servelite.runtime.resolution import Resolution
 
-FOREVER_S = float("inf")
+StageId = Callable[[Call, int], str]
+"""Makes the id of a stage's call of its pipeline's call, and of how many of its stages were begun before."""
 
 
 class Pipelines:
     """Runs pipelines whose stages are the functions of some pools."""
 
-    def __init__(self, pools: Mapping[str, Pool], resolution: Resolution, meter: Meter, new_id: Callable[[], str]) -> None:
+    def __init__(self, pools: Mapping[str, Pool], resolution: Resolution, meter: Meter, stage_id: StageId) -> None:
         self._pools = pools
         self._resolution = resolution
         self._meter = meter
-        self._new_id = new_id
+        self._stage_id = stage_id
         self._ending: set[asyncio.Task[object]] = set()
 
     def admit(self, call: Call) -> None:
@@ -81,8 +82,18 @@ class Pipelines:
             given = as_media(given, function.takes)
         stage = f"{call.function}/{path.to(node.name)}"
         asked = Call(
-            self._new_id(), name, given.media_type, given.body, call.account, key_id=call.key_id, part=part, parent=call.id, stage=stage
+            self._stage_id(call, flow.begun),
+            name,
+            given.media_type,
+            given.body,
+            call.account,
+            key_id=call.key_id,
+            part=part,
+            parent=call.id,
+            stage=stage,
+            ends_s=call.ends_s,
         )
+        flow.begun += 1
         asked.patience_s, asked.tally, asked.above, asked.depth = flow.patience_s, flow.tally, call, call.depth
         if isinstance(function, Description) and function.pipeline is not None:
             answer = await self._answer_within(flow, asked, given)

@@ -48,6 +48,9 @@ SPENT_STAYS_US = 62 * DAY_US
 DAY_NAMES = ("account", "key_id", "function", "stage")
 """What the sums of a day are apart by."""
 
+NOTHING = {str: "", int: 0}
+"""What is left out of an item, by its type."""
+
 Transact = Callable[[Sequence[Write]], Outcome]
 """Does all of some writes, or none; see `Table.transact`."""
 
@@ -108,7 +111,13 @@ class Recorder:
 
     def _row(self, row: Row) -> Write:
         item = {name: value for name, value in row._asdict().items() if value not in ("", 0) or name == "account"}
-        return Write(row_key(row.id), put={**item, EXPIRES: (row.at_us + self._keep_us) // 1_000_000}, condition="attribute_not_exists(pk)")
+        expires = {EXPIRES: (row.at_us + self._keep_us) // 1_000_000}
+        return Write(row_key(row.id, row.parent), put={**item, **expires}, condition="attribute_not_exists(pk)")
+
+
+def read_row(item: Item) -> Row:
+    """Return the row that an item holds; what is empty or 0 was left out of it."""
+    return Row(**{name: item.get(name, NOTHING[kind]) for name, kind in Row.__annotations__.items()})
 
 
 def batches(rows: Sequence[Row], kept: Sequence[Kept]) -> Iterator[Batch]:

@@ -4,7 +4,8 @@ One table, two keys (`pk`, `sk`), no index. What stands together is read togethe
 
 | pk                      | sk                                | holds                                                        |
 |-------------------------|-----------------------------------|--------------------------------------------------------------|
-| `call#ID`               | `0`                               | a call's row; goes after `keep_days`                         |
+| `call#ID`               | `0`                               | a client's call: its row; goes after `keep_days`             |
+| `call#PARENT`           | ID                                | a row of a call that another waited for; goes as well        |
 | `days#LANE`             | `DAY#ACCOUNT#KEY#FUNCTION#STAGE`  | a day's sums; stay                                           |
 | `spent#MONTH#BUCKET`    | `ACCOUNT#LANE`                    | what an account used in a month; goes two months later       |
 | `answer#ACCOUNT#REPEAT` | `0`, `1`, …                       | a claim; then the answer, in pieces if it is long; goes      |
@@ -73,9 +74,18 @@ def gateway_lane(gateway: str) -> str:
     return f"gateway-{joined(gateway)}"
 
 
-def row_key(call: str) -> Key:
-    """Return where a call's row stands."""
-    return f"call#{joined(call)}", "0"
+OWN_ROW = "0"
+"""The `sk` of a row that has no parent."""
+
+
+def row_key(call: str, parent: str = "") -> Key:
+    """Return where a call's row stands: with its parent's, if it has one."""
+    return (below_key(parent), joined(call)) if parent else (below_key(call), OWN_ROW)
+
+
+def below_key(call: str) -> str:
+    """Return where the rows stand of calls that were made for a call, and its own if nobody waited for it."""
+    return f"call#{joined(call)}"
 
 
 def lane_key(lane: str) -> str:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 from servelite.core.accounts import ApiKey
@@ -12,8 +12,19 @@ from servelite.core.ports import Kept, Row, Usage
 from servelite.stores.dynamodb import Table
 from servelite.stores.dynamodb_keys import all_keys, key_item
 from servelite.stores.dynamodb_requests import Item, Write
-from servelite.stores.dynamodb_rows import TRIES, Recorder
-from servelite.stores.dynamodb_table import EXPIRES, LANES, VERSION_KEY, api_key_key, days_between, lane_key, lane_name, notes_key
+from servelite.stores.dynamodb_rows import TRIES, Recorder, read_row
+from servelite.stores.dynamodb_table import (
+    EXPIRES,
+    LANES,
+    VERSION_KEY,
+    api_key_key,
+    below_key,
+    days_between,
+    lane_key,
+    lane_name,
+    notes_key,
+)
+from servelite.stores.families import MOST_ROWS, own_first
 from servelite.stores.journal import gateway_of
 from servelite.stores.sums import SUMS
 from servelite.stores.tables import ReadOn
@@ -58,6 +69,16 @@ class DynamoTables:
         between = days_between(since_us, until_us)
         for number in range(LANES):
             yield from self._table.query(lane_key(lane_name(number)), between=between)
+
+    def family(self, call: str) -> list[Row]:
+        """Return the row of a client's call, then those of all below it; see `Tables`. Those are not found by themselves."""
+        rows: list[Row] = []
+        to_read = deque([call])
+        while to_read and len(rows) < MOST_ROWS:
+            found = [read_row(item) for item in self._table.query(below_key(to_read.popleft()))]
+            to_read += [row.id for row in found if row.parent]
+            rows += found
+        return own_first(call, rows)
 
     def moved(self, names: Sequence[str]) -> dict[str, int]:
         """Return how far files have been moved, as was known when it was first asked: what comes twice is counted once."""

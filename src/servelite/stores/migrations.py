@@ -87,6 +87,7 @@ SQLITE: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    ("CREATE INDEX calls_by_parent ON calls (parent) WHERE parent <> ''",),
 )
 """Statements that bring the tables from one `user_version` to the next."""
 
@@ -163,5 +164,6 @@ POSTGRES: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    ("CREATE INDEX calls_by_parent ON calls (parent) WHERE parent <> ''",),
 )
 """The same for PostgreSQL, where the version stands in the table `servelite`."""

@@ -8,6 +8,7 @@ from servelite.stores import keys
 from servelite.stores.answers import add_answers
 from servelite.stores.claims import give_all_back
 from servelite.stores.database import Database
+from servelite.stores.families import read_family
 from servelite.stores.retention import let_go
 from servelite.stores.sums import usage
 from servelite.stores.tables import ReadOn
@@ -29,6 +30,10 @@ class SqlTables:
     def usage(self, by: Sequence[str], since_us: int, until_us: int, account: str | None = None) -> dict[str, list[Usage]]:
         """Sum the calls of some days; see `Tables`."""
         return usage(self._db, by, since_us, until_us, account)
+
+    def family(self, call: str) -> list[Row]:
+        """Return the row of a call, then those of all below it; see `Tables`."""
+        return read_family(self._db, call)
 
     def moved(self, names: Sequence[str]) -> dict[str, int]:
         """Return how far every file has been moved."""

@@ -26,6 +26,10 @@ class Tables(Protocol):
         """Sum the calls of some days; see `Ledger.usage`."""
         ...
 
+    def family(self, call: str) -> list[Row]:
+        """Return the row of a call, then those of all below it; see `Ledger.family`."""
+        ...
+
     def moved(self, names: Sequence[str]) -> Mapping[str, int]:
         """Return how far files of a journal have been moved, bytes; those that are not known are left out."""
         ...
