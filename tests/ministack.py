@@ -5,7 +5,6 @@ import http.client
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any, Self
 import boto3
 
 from tests.aws.parts import ministack
-from tests.server import until
+from tests.server import free_port, until
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "not-to-be-seen", "AWS_DEFAULT_REGION": "eu-central-1"}
 
@@ -25,8 +24,7 @@ class Ministack:
 
     def __init__(self) -> None:
         self._command = [str(ministack())]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:

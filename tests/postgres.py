@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.server import until
+from tests.server import free_port, until
 
 VARIABLE = "SERVELITE_TEST_POSTGRES"
 BINARIES = "/usr/lib/postgresql"
@@ -74,8 +73,7 @@ class OwnServer(GivenServer):
         if os.geteuid() == 0:  # which PostgreSQL refuses to run as
             shutil.chown(self._folder, "postgres")
             self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         super().__init__(f"postgresql://tester:{QUOTED_PASSWORD}@127.0.0.1:{self.port}/postgres")
         (self._folder / "password").write_text(PASSWORD)
         command = ["initdb", "--pgdata", "data", "--username", "tester", "--pwfile", "password", "--auth", "scram-sha-256", "--no-sync"]

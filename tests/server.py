@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -64,6 +65,14 @@ def read_reply(connection: socket.socket) -> Reply:
     with http.client.HTTPResponse(connection) as response:
         response.begin()
         return Reply(response.status, response.headers, response.read())
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, of those that the system gives to no connection: it stays free while its server is away."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def is_running(pid: int) -> bool:

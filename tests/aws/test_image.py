@@ -17,18 +17,12 @@ from servelite.tools.packaging.making import make
 from servelite.tools.packaging.plan import find_contents, make_plan
 from servelite.tools.packaging.target import HANDLER, here
 from tests.aws.parts import emulator
-from tests.server import until
+from tests.server import free_port, until
 
 pytestmark = pytest.mark.aws
 
 SENTIMENT = Path(__file__).parents[2] / "functions" / "sentiment"
 PATH = "/2015-03-31/functions/function/invocations"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tests.functional.crowd import calling, read_answer
 from tests.functional.ledger import FROM_RECEIPT, read_rows, usage, wait_for_rows
 from tests.functional.promises import Measured, StartServer
 from tests.postgres import PASSWORD, QUOTED_PASSWORD, OwnServer
-from tests.server import Server, is_running, parse_dictionary, until
+from tests.server import Server, free_port, is_running, parse_dictionary, until
 from tests.stores.rows import row
 
 pytestmark = pytest.mark.slow
@@ -92,7 +92,7 @@ class Gateways:
 
     def __init__(self, function: Path, ledger: str, folders: list[Path]) -> None:
         self._arguments = [function, "--ledger", ledger]
-        self.servers = [Server(*self._arguments, cwd=folder).wait_ready() for folder in folders]
+        self.servers = [Server(*self._arguments, "--port", str(free_port()), cwd=folder).wait_ready() for folder in folders]
         self.killed: Counter[str] = Counter()
 
     def kill(self, what: str, number: int) -> None:

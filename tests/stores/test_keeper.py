@@ -50,6 +50,14 @@ def test_a_keeper_is_there_before_the_first_row(url):
     ledger.close()
 
 
+def test_ctrl_c_does_not_end_a_keeper_even_while_it_starts(url):
+    keeper = start_keeper(str(url), 35)
+    for _ in range(3):
+        keeper.send_signal(signal.SIGINT)
+    keeper.communicate()
+    assert keeper.returncode == 0
+
+
 def test_usage_leaves_to_the_keeper_what_is_the_keepers(url):
     ledger = kept_ledger(url)
     ledger._keeper.send_signal(signal.SIGSTOP)

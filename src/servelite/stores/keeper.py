@@ -38,7 +38,11 @@ def start_keeper(url: str, keep_days: int) -> subprocess.Popen[bytes]:
     It stays in the gateway's session: Linux weighs sessions against each other first, whatever their processes' priorities.
     """
     command = [sys.executable, "-P", "-m", "servelite.stores.keeper"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # its own Python starts deaf to Ctrl-C, see `main`
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     assert process.stdin is not None
     process.stdin.write(json.dumps({"url": url, "keep_days": keep_days}).encode() + b"\n")
     process.stdin.flush()
