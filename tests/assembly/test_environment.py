@@ -1,10 +1,10 @@
-"""What AWS Lambda says in the environment, and what it means."""
+"""What AWS Lambda and OpenTelemetry say in the environment, and what it means."""
 
 from pathlib import Path
 
 import pytest
 
-from servelite.assembly.environment import LambdaSurroundings, lambda_surroundings
+from servelite.assembly.environment import LambdaSurroundings, Tracing, lambda_surroundings, tracing
 from servelite.core.errors import DefinitionError
 
 
@@ -58,3 +58,19 @@ def test_whether_keys_are_asked_for_is_never_guessed(said: str) -> None:
 @pytest.mark.parametrize("said", ["", "0"])
 def test_keys_may_be_left_out(said: str) -> None:
     assert not lambda_surroundings({"SERVELITE_REQUIRE_KEY": said}).requires_key
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, None),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "TRUE"}, None),
+        ({"OTEL_SERVICE_NAME": "shop"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, Tracing("otlp", "servelite")),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x", "OTEL_SERVICE_NAME": "shop"}, Tracing("otlp", "")),
+        ({"OTEL_TRACES_EXPORTER": "console", "OTEL_RESOURCE_ATTRIBUTES": "a=b,service.name=shop"}, Tracing("console", "")),
+    ],
+)
+def test_opentelemetrys_own_variables_say_whether_there_are_spans(said: dict[str, str], expected: Tracing | None) -> None:
+    assert tracing(said) == expected

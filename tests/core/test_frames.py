@@ -23,6 +23,7 @@ CALLS = st.lists(
         body=st.binary(),
         account=SHORT,
         deadline_s=st.floats(allow_nan=False),
+        traceparent=SHORT,
     ),
     max_size=8,
 )

@@ -77,6 +77,8 @@ class Invocations:
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send, key: ApiKey | None) -> None:
         headers = dict(scope["headers"])
         length = read_headers(scope["headers"], call)
+        if self._engine.meter.spans is not None:
+            self._engine.meter.spans.begin(call, scope["headers"])
         call.function, qualifier = _named(scope)
         if key is not None:
             check_scope(key, call.function, self._engine.pools)

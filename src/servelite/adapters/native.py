@@ -46,6 +46,8 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
             check_scope(key, call.function, engine.pools)
             call.account, call.key_id = key.account, key.id
         length = read_headers(scope["headers"], call)
+        if engine.meter.spans is not None:
+            engine.meter.spans.begin(call, scope["headers"])
         answer = await engine.call(call, lambda: read_body(engine, call, receive, length, engine.max_body_bytes))
     except ClientGone:
         return

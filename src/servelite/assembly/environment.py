@@ -57,6 +57,26 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """How spans are to be sent: by which exporter of OpenTelemetry, and as which service, "" where OpenTelemetry is told that itself."""
+
+    exporter: str
+    service: str
+
+
+def tracing(environment: Mapping[str, str] = os.environ) -> Tracing | None:
+    """Read OpenTelemetry's own variables; None where they ask for no spans."""
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    endpoints = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    if exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if not (exporter or any(environment.get(name) for name in endpoints)):
+        return None
+    is_named = "OTEL_SERVICE_NAME" in environment or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return Tracing(exporter or "otlp", "" if is_named else "servelite")
+
+
+@dataclass(frozen=True, slots=True)
 class LambdaSurroundings:
     """What AWS Lambda, and whoever deployed there, says in the environment.
 

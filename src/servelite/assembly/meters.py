@@ -5,6 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from servelite.assembly.environment import tracing
+from servelite.core.errors import DefinitionError
+from servelite.core.ports import Spans
 from servelite.core.settings import Settings
 from servelite.runtime.accounts import Accounts
 from servelite.runtime.fresh_accounts import FreshAccounts
@@ -33,7 +36,22 @@ def open_meter(url: str, settings: Settings, now_us: Callable[[], int], *, with_
     keeper = partial(start_keeper, url, settings.keep_days) if with_keeper else None
     ledger = JournaledLedger(place, keeper, named) if place else NoLedger()
     accounts = Accounts(gateway, _quotas(settings, now_us), now_us, partial(place.book, gateway) if place else None)
-    return Meter(ledger, accounts, named, now_us)
+    meter = Meter(ledger, accounts, named, now_us)
+    meter.spans = _spans() if with_keeper else None
+    return meter
+
+
+def _spans() -> Spans | None:
+    """Return what makes spans of calls, if OpenTelemetry's variables ask for them."""
+    said = tracing()
+    if said is None:
+        return None
+    try:
+        from servelite.stores.spans import open_spans
+    except ImportError as error:
+        cure = "Install it with: pip install 'servelite[otel]'. Or unset OTEL_…"
+        raise DefinitionError(f"OTEL_… variables ask for traces, and opentelemetry-sdk is missing. {cure}") from error
+    return open_spans(said.exporter, said.service)
 
 
 def open_direct_meter(url: str, settings: Settings, now_us: Callable[[], int]) -> Meter:

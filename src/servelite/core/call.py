@@ -45,6 +45,8 @@ class Call:
     is_settled  whether it was recorded while its worker still ran it
     above       the call that waits for it: its parent, None for a client's
     depth       how many handlers wait for it, one in the other: 0 for a client's call
+    traceparent its own place in a trace, as W3C has it, for its handler to pass on; "" where nobody makes spans
+    came_from   the span of the client that made it, "" for none
     """
 
     id: str
@@ -66,6 +68,14 @@ class Call:
     is_settled: bool = False
     above: "Call | None" = None
     depth: int = 0
+    traceparent: str = ""
+    came_from: str = ""
+
+    def join_trace(self, parent: "Call") -> None:
+        """Stand in the trace of the call that makes this one."""
+        if parent.traceparent:
+            version, trace, _, flags = parent.traceparent.split("-")
+            self.traceparent = f"{version}-{trace}-{self.id[16:]}-{flags}"
 
 
 class Outcome(NamedTuple):

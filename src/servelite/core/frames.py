@@ -7,7 +7,7 @@ worker may ASK for other functions, and is TOLD what came of each question, in a
 
     READY   JSON of a `Description`
     BROKEN  UTF-8 text: why the function can't be served
-    BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 part:u8 deadline_s:f64 + those bytes
+    BATCH   count:u16, then a call each: body:u32 id:u8 media:u8 account:u8 part:u8 traceparent:u8 deadline_s:f64 + those bytes
     REPLY   cpu_us:u64 peak_kib:u32 count:u16, then an outcome each:
             body:u32 code:u8 compute_us:u64 + those bytes; a code means an error, with {"detail", "errors", "stage"} as its body
     ASK     number:u32 body:u32 parent:u8 function:u8 media:u8 + those bytes, the body last
@@ -36,7 +36,7 @@ MOST_QUESTIONS = 64
 
 HEAD = Struct("!IB")
 _COUNT = Struct("!H")
-_CALL = Struct("!IBBBBd")
+_CALL = Struct("!IBBBBBd")
 _REPLY = Struct("!QIH")
 _OUTCOME = Struct("!IBQ")
 _ASK = Struct("!IIBBB")
@@ -107,7 +107,7 @@ def pack_batch(calls: Sequence[Call]) -> bytes:
     try:
         parts = [_COUNT.pack(len(calls))]
         for call in calls:
-            texts = call.id.encode(), call.media_type.encode(), call.account.encode(), call.part.encode()
+            texts = call.id.encode(), call.media_type.encode(), call.account.encode(), call.part.encode(), call.traceparent.encode()
             parts += (_CALL.pack(len(call.body), *map(len, texts), call.deadline_s), *texts, call.body)
     except struct.error as error:
         raise FrameError(f"A batch of {len(calls)} calls makes no frame: {error}.") from error
@@ -121,8 +121,8 @@ def unpack_batch(payload: bytes, function: str) -> list[Call]:
     calls = []
     for _ in range(count):
         body, *lengths, deadline_s = fields.take(_CALL)
-        id_, media, account, part = map(fields.text, lengths)
-        calls.append(Call(id_, function, media, fields.slice(body), account, deadline_s, part=part))
+        id_, media, account, part, traceparent = map(fields.text, lengths)
+        calls.append(Call(id_, function, media, fields.slice(body), account, deadline_s, part=part, traceparent=traceparent))
     fields.end()
     return calls
 

@@ -114,7 +114,8 @@ def _nobody(_request_id: str, name: str, _value: object) -> NoReturn:
 class Context:
     """What a handler may know of its call: annotate a second parameter with it.
 
-    deadline_s is on `time.monotonic()`'s clock, which all processes of a machine share.
+    deadline_s is on `time.monotonic()`'s clock, which all processes of a machine share. traceparent is the W3C header that places what the
+    handler asks of others in the call's trace; "" where the server makes no spans.
     """
 
     request_id: str
@@ -123,6 +124,7 @@ class Context:
     media_type: str
     logger: "Logger"
     ask: Ask = field(default=_nobody, repr=False, compare=False)
+    traceparent: str = ""
 
     def call(self, name: str, value: Any) -> Any:
         """Call another function that is served, for this call's account and within its time, and return its output.

@@ -1,6 +1,6 @@
 """The shapes of what the runtime reaches without knowing it: workers and ledgers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -180,6 +180,22 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Put everything in its place; nothing is recorded after this."""
+        ...
+
+
+class Spans(Protocol):
+    """Spans of calls, for whoever traces them across servers."""
+
+    def begin(self, call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Place a client's call in the trace that its headers name, or in a new one."""
+        ...
+
+    def record(self, settled: Sequence[tuple[Call, Row]]) -> None:
+        """Take note of calls that have ended; those of which others are part come after these."""
+        ...
+
+    def close(self) -> None:
+        """Send what is not sent yet; it may take seconds."""
         ...
 
 

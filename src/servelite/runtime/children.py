@@ -38,6 +38,7 @@ class Children:
         call = Call(self._new_id(), question.function, question.media_type, question.body, parent.account, patience_s=patience_s)
         call.key_id, call.parent, call.above, call.depth = parent.key_id, parent.id, parent, parent.depth + 1
         call.ends_s = parent.ends_s
+        call.join_trace(parent)
         return await self._make(call)
 
     async def _find(self, name: str, beside: str) -> None:

@@ -284,7 +284,7 @@ class Engine:
                 await asyncio.wait(self._going_on, timeout=LAST_S)
         finally:
             await self.accounts.stop()
-            self.ledger.close()
+            await self.meter.close()
 
     def _look(self) -> None:
         for pool in self.pools.values():

@@ -1,12 +1,13 @@
 """From a batch's reply to receipts and ledger rows: what each call took, recorded before it is answered."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, proportionate
 from servelite.core.errors import Cancelled, wire_code
 from servelite.core.function import Description
-from servelite.core.ports import Ledger, Row
+from servelite.core.ports import Ledger, Row, Spans
 from servelite.runtime.accounts import Accounts
 
 
@@ -26,6 +27,7 @@ class Meter:
         self._quotas, self._repeats, self._tariff = accounts.quotas, accounts.repeats, accounts.quotas.tariff
         self._gateway = gateway
         self._now_us = now_us
+        self.spans: Spans | None = None
         self.start_us = 0
         """What the start of this very process took that the next call waited for; 0 where none did, or one was told already."""
 
@@ -71,6 +73,12 @@ class Meter:
         self._record([(call, answer, self._row(call, self._now_us(), answer, tally.peak_kib, function.version, price))])
         return answer
 
+    async def close(self) -> None:
+        """Close the ledger, and send the last spans."""
+        self.ledger.close()
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.close)
+
     def _record(self, settled: Sequence[tuple[Call, Answer, Row]]) -> None:
         if not settled:
             return
@@ -78,6 +86,8 @@ class Meter:
         self.ledger.record([row for _, _, row in settled], kept)
         for one in kept:
             self._repeats.hold(one)
+        if self.spans is not None:
+            self.spans.record([(call, row) for call, _, row in settled])
         for call, answer, row in settled:
             if call.tally is None:
                 answer.receipt.free_left_us = self._quotas.settle(call, row.billed_us, row.mib_us)

@@ -94,6 +94,7 @@ class Pipelines:
             ends_s=call.ends_s,
         )
         flow.begun += 1
+        asked.join_trace(call)
         asked.patience_s, asked.tally, asked.above, asked.depth = flow.patience_s, flow.tally, call, call.depth
         if isinstance(function, Description) and function.pipeline is not None:
             answer = await self._answer_within(flow, asked, given)

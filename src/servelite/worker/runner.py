@@ -114,7 +114,7 @@ class Runner:
         return part
 
     def _context(self, call: Call) -> Context:
-        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger, self._asking.ask)
+        return Context(call.id, call.account, call.deadline_s, call.media_type, self._logger, self._asking.ask, call.traceparent)
 
     def _encode(self, calls: Sequence[Call], values: list[Any], watch: Stopwatch) -> tuple[list[bytes], list[ServeliteError | None]]:
         bodies, errors = [], []
