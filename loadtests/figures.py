@@ -14,6 +14,7 @@ from chaining import chain_figures
 from load import require_wrk
 from metering import row_figures
 from packing import package_figures
+from reading import reading_figures
 from servers import HERE
 from serving import Bench, memory_figures, tiny_figures
 from starting import call_figures, import_figures, start_figures
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "tiny": lambda bench: tiny_figures(TINY, bench),
     "row": lambda bench: row_figures(TINY, bench),
     "pipeline": lambda bench: chain_figures(CHAIN, bench),
+    "reading": lambda bench: reading_figures(HERE.parent / "functions" / "read_review", bench),
     "usage": lambda bench: usage_figures(bench.rounds, bench.work),
     "package": lambda bench: package_figures(SENTIMENT, bench.rounds, bench.work),
     "lambda": lambda bench: warm_figures(TINY, bench.rounds),

@@ -61,12 +61,12 @@ class Server:
 
 
 @contextmanager
-def servelite(folder: Path, work: Path, *options: str, key: str = "") -> Iterator[Server]:
-    """Run `servelite run` on a function's folder; `work` is where its ledger goes, `key` one of it."""
+def servelite(folder: Path, work: Path, *options: str, key: str = "", first: bytes = b"") -> Iterator[Server]:
+    """Run `servelite run` on a function's folder; `work` is where its ledger goes, `key` one of it, `first` what it is asked first."""
     port = free_port()
     path = f"/functions/{folder.name}"
     with started([SERVELITE, "run", str(folder), "--port", str(port), *options], work) as process:
-        wait_for_answer(process, port, path, first_input(folder), key)
+        wait_for_answer(process, port, path, first or first_input(folder), key)
         yield Server(port, path, (process.pid,), key)
 
 
@@ -131,7 +131,7 @@ def post(port: int, path: str, body: bytes, key: str = "") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
     try:
         shown = {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("POST", path, body, {"Content-Type": "application/json", **shown})
+        connection.request("POST", path, body, {**shown})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

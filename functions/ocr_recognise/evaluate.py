@@ -29,13 +29,14 @@ def measure() -> dict[str, Any]:
         "pages": len(pages),
         "lines": len(lines),
         "characters": sum(map(len, wanted)),
-        "character_error": _errors(list(zip(read, wanted, strict=True))),
-        "character_error_without_spaces": _errors(bare),
+        "character_error": errors(list(zip(read, wanted, strict=True))),
+        "character_error_without_spaces": errors(bare),
         "cpu_ms": cpu_milliseconds("ocr_recognise", lines[:32], 2),
     }
 
 
-def _errors(pairs: Sequence[tuple[str, str]]) -> float:
+def errors(pairs: Sequence[tuple[str, str]]) -> float:
+    """Return the character errors of pairs of what was read and what it says."""
     return round(sum(distance(one, other) for one, other in pairs) / sum(len(wanted) for _, wanted in pairs), 4)
 
 

@@ -171,7 +171,7 @@ def test_a_blank_line_says_nothing_and_leaves_its_batch_mates_alone() -> None:
 @pytest.mark.lengthy
 @pytest.mark.training
 @pytest.mark.usefixtures("models")
-@pytest.mark.parametrize("name", ["ocr_detect", "ocr_recognise"])
+@pytest.mark.parametrize("name", ["ocr_detect", "ocr_recognise", "read_review"])
 def test_the_card_holds_what_is_measured(name: str) -> None:
     python = Path(DETECT / ".venv" / "bin" / "python")
     assert "holds what was measured" in run_script(f"functions.{name}.evaluate", "--check-card", python=python)

@@ -6,6 +6,7 @@ other, each held to the versions of those before it, and merged; what can't be t
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -130,7 +131,10 @@ def _begin(installer: Installer) -> Iterator[str]:
 def _run(step: Step, command: Sequence[str], target: Target, say: Callable[[str], None]) -> None:
     what = "What servelite needs" if step.name == FIRST else str(step.folder / "requirements.txt")
     say(f"resolving: {step.name} for Python {target.python} on {target.arch}")
-    done = subprocess.run(command, cwd=step.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
+    surroundings = {**os.environ, "UV_NATIVE_TLS": "true"}  # by the machine's own certificates, as pip does; uv brings others
+    done = subprocess.run(
+        command, cwd=step.folder, env=surroundings, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         last = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-TOLD_LINES:])
         raise ServiceError(
