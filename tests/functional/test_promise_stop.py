@@ -199,8 +199,9 @@ def test_workers_that_are_killed_under_load_cost_no_call(
     clients = [Asking(server, "work") for _ in range(6)]
     killed: set[int] = set()
     for _ in range(KILLS):
-        begun = len(noted(folder))
+        begun, told = len(noted(folder)), [len(client.replies) for client in clients]
         until(lambda begun=begun: len(noted(folder)) > begun + 20)  # each is hit at work, and has a successor that works
+        until(lambda told=told: all(len(client.replies) > many for client, many in zip(clients, told, strict=True)))  # no call is hit twice
         for worker in server.workers() - killed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
