@@ -76,7 +76,7 @@ ALONE = """
 """
 
 TOGETHER = """
-    @function(timeout_s=0.4, max_workers=1, max_batch=8)
+    @function(timeout_s=1, max_workers=1, max_batch=8)  # in which the others have to come and wait
     def hang(deeds: list[str]) -> list[int]:
         note(" ".join(deeds))
         while "hold" in deeds and not (HERE / "go").exists():
@@ -135,8 +135,8 @@ def test_the_batch_mates_of_a_hanging_call_are_answered(
     (folder / "go").touch()
     replies = [ask.answer() for ask in asks]
     slowest_s = max(ask.took_s for ask in asks)
-    measured("a batch of 8 with a hanging call was answered within", f"{slowest_s:.2f} s", asked="its limit twice, 0.8 s, and 0.2 s")
-    assert slowest_s < 2 * LIMIT_S + 100 * LATE_S
+    measured("a batch of 8 with a hanging call was answered within", f"{slowest_s:.2f} s", asked="its limit twice, 2 s, and 0.2 s")
+    assert slowest_s < 2 * 1 + 100 * LATE_S
     assert Counter(reply.status for reply in replies) == {200: 7, 504: 1}
     check_problem(replies[3], 504, "timed_out")
     assert first not in {reply.json() for reply in replies if reply.status == 200}
