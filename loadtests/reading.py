@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from servers import Server, inputs, servelite
 from serving import Bench, Bystanders
 from table import Figure
 
+from servelite.core.errors import DefinitionError
 from servelite.worker.loader import load
 from servelite.worker.onnx import intra_op_threads
 
@@ -84,9 +86,17 @@ class ByHand:
 
 
 def reading_figures(pipeline: Path, bench: Bench) -> Iterator[Figure]:
-    """Measure the pipeline, alone and at 16 clients; RuntimeError where its answers are not the plain loop's."""
+    """Measure the pipeline, alone and at 16 clients; nothing, and why, where its models are not made.
+
+    Raises:
+        RuntimeError: its answers are not the plain loop's.
+    """
     pages = [base64.b64decode(json.loads(page)) for page in inputs(pipeline)]
-    models = Models(pipeline.parent)
+    try:
+        models = Models(pipeline.parent)
+    except DefinitionError as error:
+        print(f"  not measured: {error}", file=sys.stderr)
+        return
     by_hand = ByHand(models)
     with servelite(pipeline, bench.work, first=pages[0]) as server:
         others = Bystanders([server])

@@ -211,3 +211,24 @@ def test_the_access_key_id_is_the_key(locked: Server) -> None:
     with pytest.raises(ClientError, match="UnrecognizedClientException") as caught:
         invoked(wrong, "double", 1)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_large_payloads_that_are_refused_or_never_run_hold_no_memory(server: Server, client: Any) -> None:
+    """Bodies of calls may take 64 MiB together: what is counted and not given back would refuse all others before long."""
+    large = json.dumps("x" * 5_000_000).encode()
+    for _ in range(20):
+        with pytest.raises(client.exceptions.InvalidRequestContentException):
+            client.invoke(FunctionName="shout", Payload=large[:-1])
+        client.invoke(FunctionName="shout", InvocationType="DryRun", Payload=large)
+    assert invoked(client, "shout", "x" * 5_000_000)["StatusCode"] == 200
+
+
+@pytest.mark.parametrize(("function", "payload"), [("shout", b"5"), ("flip", b'"no base64!"'), ("flip", b"{}")])
+def test_a_payload_of_another_type_is_refused_with_the_cure(client: Any, function: str, payload: bytes) -> None:
+    with pytest.raises(client.exceptions.InvalidRequestContentException, match=r"JSON string, bytes in base64|not base64\. Encode it"):
+        client.invoke(FunctionName=function, Payload=payload)
+
+
+def test_an_event_that_can_t_be_read_is_refused_at_once(client: Any) -> None:
+    with pytest.raises(client.exceptions.InvalidRequestContentException):
+        client.invoke(FunctionName="shout", InvocationType="Event", Payload=b"{")

@@ -28,7 +28,7 @@ from servelite.core.errors import (
     wire_code,
 )
 from servelite.core.function import JSON, Description
-from servelite.runtime.engine import Engine
+from servelite.runtime.engine import Engine, ReadBody
 
 PREFIX = "/2015-03-31/functions/"
 SUFFIX = "/invocations"
@@ -87,16 +87,21 @@ class Invocations:
         kind = headers.get(b"x-amz-invocation-type", b"RequestResponse").decode("latin-1")
         if kind not in KINDS:
             raise BadRequest(f"X-Amz-Invocation-Type is '{kind[:40]}'. It is one of: {', '.join(KINDS)}.")
-        payload = await self._read(call, receive, length, MOST_ASYNC_BYTES if kind == "Event" else MOST_SYNC_BYTES)
-        call.media_type, call.body = _input(payload or b"{}", function)
         if kind == "DryRun":
             await _respond(send, 204, b"", call.id, function)
-        elif kind == "Event":
-            await self._begin(call)
+            return
+        call.media_type = ""  # whatever is sent is JSON, of the input as examples.jsonl has it
+        most = MOST_ASYNC_BYTES if kind == "Event" else MOST_SYNC_BYTES
+
+        async def read() -> bytes:
+            return _input(await self._read(call, receive, length, most), function)
+
+        if kind == "Event":
+            await self._begin(call, read)
             await _respond(send, 202, b"", call.id, function)
         else:
             wants_log = headers.get(b"x-amz-log-type") == b"Tail"
-            await _tell(send, call, await self._engine.call(call), function, wants_log=wants_log)
+            await _tell(send, call, await self._engine.call(call, read), function, wants_log=wants_log)
 
     async def _read(self, call: Call, receive: Receive, length: int, most: int) -> bytes:
         try:
@@ -106,15 +111,26 @@ class Invocations:
                 raise
             raise PayloadTooLarge(f"The payload is longer than {most:,} bytes, which is what Lambda takes of such a call.") from error
 
-    async def _begin(self, call: Call) -> None:
-        """Run a call that nobody waits for; an error that refuses it at once is raised."""
+    async def _begin(self, call: Call, read: ReadBody) -> None:
+        """Run a call that nobody waits for, and return when its payload is here; an error that refuses it until then is raised."""
         if len(self._events) >= MOST_EVENTS:
             raise Overloaded(f"{MOST_EVENTS} events wait already. Try again later.")
         call.patience_s = EVENT_WAITS_S
-        running = asyncio.create_task(self._engine.call(call))
-        await asyncio.wait([running], timeout=0)  # so far that it is let in, or not
-        if running.done() and (error := running.exception()) is not None:
-            raise error
+        is_here = asyncio.get_running_loop().create_future()
+
+        async def read_and_say() -> bytes:
+            payload = await read()
+            is_here.set_result(None)
+            return payload
+
+        running = asyncio.create_task(self._engine.call(call, read_and_say))
+        try:
+            await asyncio.wait([running, is_here], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # its client left before
+            running.cancel()
+            raise
+        if not is_here.done():
+            running.result()
         event = asyncio.create_task(_log_end(call, running))
         self._events.add(event)
         event.add_done_callback(self._events.discard)
@@ -164,13 +180,16 @@ def _qualified(function: Description, qualifier: str) -> Description:
     return function
 
 
-def _input(payload: bytes, function: Description) -> tuple[str, bytes]:
-    """Return the media type and the body of a payload, which is JSON as examples.jsonl has it."""
+def _input(payload: bytes, function: Description) -> bytes:
+    """Return the body that a payload stands for: text and bytes are taken out of their JSON, all else is parsed by the worker."""
+    payload = payload or b"{}"
     if function.takes[0] == JSON:
-        return JSON, payload  # the worker parses it, as any
+        return payload
     try:
         value = json.loads(payload)
-        return ("", function.encode_input(value)) if isinstance(value, str) else (JSON, payload)
+        if not isinstance(value, str):
+            raise InvalidInput(f"{function.name} takes {function.takes[0]}, so the payload is a JSON string, bytes in base64.")
+        return function.encode_input(value)
     except DefinitionError as error:
         raise InvalidInput(f"{function.name} takes bytes, and the payload is not base64. Encode it.") from error
     except (ValueError, RecursionError) as error:

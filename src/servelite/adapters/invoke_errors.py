@@ -8,6 +8,7 @@ from servelite.core.errors import (
     CallerError,
     Forbidden,
     FunctionNotFound,
+    InvalidInput,
     MalformedJson,
     Overloaded,
     PayloadTooLarge,
@@ -24,6 +25,7 @@ MEDIA_TYPE = "application/json"
 NAMES: tuple[tuple[type[ServeliteError], int, str], ...] = (
     (FunctionNotFound, 404, "ResourceNotFoundException"),
     (MalformedJson, 400, "InvalidRequestContentException"),
+    (InvalidInput, 400, "InvalidRequestContentException"),
     (BadRequest, 400, "InvalidParameterValueException"),
     (PayloadTooLarge, 413, "RequestTooLargeException"),
     (UnsupportedMediaType, 415, "UnsupportedMediaTypeException"),
