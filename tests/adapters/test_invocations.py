@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from servelite.adapters.invocations import MOST_EVENTS, Invocations
-from servelite.adapters.invoke_errors import invoke_error, type_of
+from servelite.adapters.invoke_errors import UNAUTHORIZED, invoke_error, type_of
 from servelite.core.accounts import Allowance, ApiKey
 from servelite.core.call import Outcome
 from servelite.core.errors import (
@@ -148,7 +148,7 @@ def test_an_error_has_aws_name_status_and_shape(error, status, name, whose):
     told = error("It is so.")
     sent, body = invoke_error(told)
     assert (sent, type_of(told)) == (status, name)
-    assert json.loads(body) == {"Type": whose, "Message": "It is so.", "code": error.code}
+    assert json.loads(body) == {"Type": whose, "Message": UNAUTHORIZED if error is Unauthorized else "It is so.", "code": error.code}
 
 
 @pytest.mark.parametrize(
