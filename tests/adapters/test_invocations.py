@@ -2,34 +2,15 @@
 
 import asyncio
 import base64
-import json
 import logging
 from dataclasses import replace
 
 import pytest
 
 from servelite.adapters.invocations import MOST_EVENTS, Invocations
-from servelite.adapters.invoke_errors import UNAUTHORIZED, invoke_error, type_of
 from servelite.core.accounts import Allowance, ApiKey
 from servelite.core.call import Outcome
-from servelite.core.errors import (
-    BadRequest,
-    FrameError,
-    FunctionFailed,
-    FunctionNotFound,
-    IdempotencyKeyInUse,
-    InvalidInput,
-    LedgerUnavailable,
-    MalformedJson,
-    NoWorker,
-    Overloaded,
-    PayloadTooLarge,
-    QuotaExhausted,
-    RateLimited,
-    ServiceError,
-    ShuttingDown,
-    Unauthorized,
-)
+from servelite.core.errors import FunctionFailed, InvalidInput, MalformedJson
 from servelite.runtime.engine import Engine
 from servelite.runtime.ids import Ids
 from servelite.runtime.pool import Pool
@@ -122,33 +103,6 @@ async def start():
 @pytest.fixture
 async def client(start):
     return await start()
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "name", "whose"),
-    [
-        (FunctionNotFound, 404, "ResourceNotFoundException", "User"),
-        (MalformedJson, 400, "InvalidRequestContentException", "User"),
-        (InvalidInput, 400, "InvalidRequestContentException", "User"),
-        (BadRequest, 400, "InvalidParameterValueException", "User"),
-        (PayloadTooLarge, 413, "RequestTooLargeException", "User"),
-        (Overloaded, 429, "TooManyRequestsException", "User"),
-        (RateLimited, 429, "TooManyRequestsException", "User"),
-        (QuotaExhausted, 402, "ServiceQuotaExceededException", "User"),
-        (Unauthorized, 403, "UnrecognizedClientException", "User"),
-        (IdempotencyKeyInUse, 409, "IdempotencyKeyInUseException", "User"),
-        (ServiceError, 500, "ServiceException", "Service"),
-        (FrameError, 500, "ServiceException", "Service"),
-        (NoWorker, 503, "ServiceException", "Service"),
-        (ShuttingDown, 503, "ServiceException", "Service"),
-        (LedgerUnavailable, 503, "ServiceException", "Service"),
-    ],
-)
-def test_an_error_has_aws_name_status_and_shape(error, status, name, whose):
-    told = error("It is so.")
-    sent, body = invoke_error(told)
-    assert (sent, type_of(told)) == (status, name)
-    assert json.loads(body) == {"Type": whose, "Message": UNAUTHORIZED if error is Unauthorized else "It is so.", "code": error.code}
 
 
 @pytest.mark.parametrize(
