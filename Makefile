@@ -80,7 +80,7 @@ $(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)
 # $(call each,build): runs functions/*/build.py, or the one of ONLY
 each = @set -e; for script in functions/$(or $(ONLY),*)/$(1).py; do module=$${script%.py}; \
   test -f $$script || { echo "There is no $$script." >&2; exit 1; }; \
-  PYTHONPATH=$(TRAIN):$$PYTHONPATH $(BIN)/python -m $$(echo $$module | tr / .); done
+  PYTHONPATH=$(CURDIR)/$(TRAIN):$$PYTHONPATH $(BIN)/python -m $$(echo $$module | tr / .); done
 
 models: $(TRAIN)/.installed ## Make the models that come from packages, most not committed (ONLY=embed: that one)
 	$(call each,build)
@@ -90,7 +90,7 @@ train: $(TRAIN)/.installed ## Train the others from scratch; the same bytes each
 	$(call each,train)
 
 parity: $(TRAIN)/.installed ## Hold models to their training and their cards
-	PYTHONPATH=$(TRAIN):$$PYTHONPATH $(BIN)/python -m pytest -m '$(PARITY)'
+	PYTHONPATH=$(CURDIR)/$(TRAIN):$$PYTHONPATH $(BIN)/python -m pytest -m '$(PARITY)'
 
 figures: install ## Measure the figures that servelite promises, beside a bare server (needs wrk)
 	$(BIN)/python loadtests/figures.py

@@ -84,6 +84,7 @@ def convert(pipeline: Pipeline, name: str, output: str) -> bytes:
     model = to_onnx(vectoriser, initial_types=[("text", StringTensorType([None]))], target_opset=OPSET)
     _add_head(model.graph, regression.coef_[0], float(regression.intercept_[0]), output)
     model.graph.name, model.producer_name, model.producer_version = name, "", ""
+    model.opset_import.sort(key=lambda opset: opset.domain)  # the converter lists them in a set's order, which changes from run to run
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
 
