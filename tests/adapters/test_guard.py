@@ -12,6 +12,7 @@ from servelite.runtime.keyring import Keyring, hash_of
 KEY = "sl_ada1_" + "k" * 43
 KEPT = ApiKey("ada1", "ada", "laptop", hash_of(KEY.encode()), ("sentiment", "ocr*"))
 HERE = "127.0.0.1:8080"
+SIGNED = "AWS4-HMAC-SHA256 Credential={}/20261126/eu-central-1/lambda/aws4_request, SignedHeaders=host, Signature=00"
 
 
 def locked() -> Guard:
@@ -170,7 +171,7 @@ def test_a_page_may_send_to_its_own_server_only(method: str, headers: dict[str, 
         assert isinstance(refusal(guard, method=method, **headers), Forbidden)
 
 
-@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}", f"BEARER {KEY} "])
+@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}", f"BEARER {KEY} ", SIGNED.format(KEY)])
 def test_the_key_opens_and_says_whose_it_is(authorization: str) -> None:
     assert ask(locked(), authorization=authorization) is KEPT
 
@@ -196,10 +197,15 @@ def test_where_no_key_is_wanted_none_is_looked_at() -> None:
         f"Bearer\t{KEY}",
         f"Bearer {KEY} {KEY}",
         f"Bearer,{KEY}",
+        SIGNED.format("AKIAIOSFODNN7EXAMPLE"),
+        SIGNED.format(f"{KEY}k"),
+        SIGNED.format(""),
+        SIGNED.format(KEY).replace("/", " "),
+        f"Bearer {SIGNED.format(KEY)}",
         "Bearer \u00fc",
         "Bearer " + "k" * 20_000,
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: str(value)[:60],
 )
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/functions/x"), ("GET", "/functions"), ("GET", "/"), ("GET", "/metrics"), ("POST", "/livezz")]

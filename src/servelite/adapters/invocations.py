@@ -7,6 +7,8 @@ import asyncio
 import base64
 import json
 import logging
+import re
+from functools import partial
 from urllib.parse import parse_qs
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
@@ -46,6 +48,9 @@ EVENT_WAITS_S = 900.0
 
 LATEST = "$LATEST"
 
+ARN = re.compile("(?:arn:[^:]*:lambda:[^:]*:)?[0-9]+:function:")
+"""What stands before a name, in an ARN or in the last parts of one."""
+
 LOG_BYTES = 4096
 
 KINDS = ("RequestResponse", "Event", "DryRun")
@@ -58,7 +63,7 @@ class Invocations:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._events: set[asyncio.Task[None]] = set()
+        self._events: set[asyncio.Task[Answer]] = set()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, key: ApiKey | None) -> None:
         """Answer one request."""
@@ -124,6 +129,8 @@ class Invocations:
             return payload
 
         running = asyncio.create_task(self._engine.call(call, read_and_say))
+        self._events.add(running)  # also while its payload comes, or as many as have connections would be let in together
+        running.add_done_callback(self._events.discard)
         try:
             await asyncio.wait([running, is_here], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:  # its client left before
@@ -131,20 +138,19 @@ class Invocations:
             raise
         if not is_here.done():
             running.result()
-        event = asyncio.create_task(_log_end(call, running))
-        self._events.add(event)
-        event.add_done_callback(self._events.discard)
+        running.add_done_callback(partial(_log_end, call))
 
 
-async def _log_end(call: Call, running: "asyncio.Task[Answer]") -> None:
-    """Wait for an event's end, and say in the log what nobody else is told."""
+def _log_end(call: Call, ended: "asyncio.Task[Answer]") -> None:
+    """Say in the log what nobody else is told of an event's end."""
+    if ended.cancelled():
+        return
+    error = ended.exception() or ended.result().error
     said = {"function": call.function, "call": call.id}
-    try:
-        error = (await running).error
-    except ServeliteError as refused:
-        error = refused
-    if error is not None:
+    if isinstance(error, ServeliteError):
         logger.error("event %s failed: %s: %s", call.id, wire_code(error), error.detail, extra={**said, "reason": error.code})
+    elif error is not None:
+        logger.error("event %s failed in the gateway", call.id, exc_info=error, extra=said)
 
 
 def is_invocation(path: str) -> bool:
@@ -152,21 +158,19 @@ def is_invocation(path: str) -> bool:
     return path.startswith(PREFIX) and path.endswith(SUFFIX)
 
 
-async def refuse_invocation(error: ServeliteError, request_id: str, send: Send) -> None:
-    """Answer a request that ran nothing, as AWS does."""
+async def refuse_invocation(error: ServeliteError, request_id: str, send: Send, receipt: Headers | None = None) -> None:
+    """Answer a request that ran nothing, as AWS does; one that a worker found out about has a receipt."""
     status, body = invoke_error(error)
-    headers = [*_ids(request_id), (b"x-amzn-errortype", type_of(error).encode()), *retry_after(error)]
+    headers = [*_ids(request_id), (b"x-amzn-errortype", type_of(error).encode()), *retry_after(error), *(receipt or [])]
     await respond(send, status, MEDIA_TYPE, body, headers)
 
 
 def _named(scope: Scope) -> tuple[str, str]:
     """Return the function's name and the qualifier of a path: NAME, NAME:QUALIFIER, an ARN, or its last parts."""
     said = scope["path"][len(PREFIX) : -len(SUFFIX)]
-    parts = said.split(":")
-    if "function" in parts[:-1]:  # arn:aws:lambda:REGION:ACCOUNT:function:NAME, or from ACCOUNT on
-        parts = parts[parts.index("function") + 1 :]
+    before = ARN.match(said)
+    name, _, qualifier = said[before.end() if before else 0 :].partition(":")
     asked = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier", [""])[-1]
-    name, qualifier = parts[0], ":".join(parts[1:])
     if qualifier and asked and qualifier != asked:
         raise BadRequest(f"The name's qualifier is '{qualifier[:40]}', and Qualifier is '{asked[:40]}'. Send one of them.")
     return name, qualifier or asked
@@ -198,8 +202,10 @@ def _input(payload: bytes, function: Description) -> bytes:
 
 async def _tell(send: Send, call: Call, answer: Answer, function: Description, *, wants_log: bool) -> None:
     headers = receipt_headers(call.id, answer.receipt)[1:]
+    if answer.is_repeated:
+        headers.append((b"idempotent-replayed", b"true"))
     if isinstance(answer.error, MalformedJson):  # what Lambda itself would refuse
-        await refuse_invocation(answer.error, call.id, send)
+        await refuse_invocation(answer.error, call.id, send, headers)
         return
     error = answer.error or _too_long(body := _output(answer, function))
     if error is not None:
@@ -243,7 +249,7 @@ def _uuid(call: str) -> str:
 def _log(call: Call, answer: Answer, function: Description) -> bytes:
     """Return the lines that Lambda's log has of a call, what its handler prints left out, in base64."""
     receipt, uuid = answer.receipt, _uuid(call.id)
-    billed_ms = -(-(receipt.compute_us + receipt.init_us) // 1000)
+    billed_ms = -(-receipt.billed_us // 1000)
     report = [f"REPORT RequestId: {uuid}", f"Duration: {receipt.compute_us / 1000:.2f} ms", f"Billed Duration: {billed_ms} ms"]
     report.append(f"Memory Size: {function.limits.memory_mib} MB")
     if receipt.cold:

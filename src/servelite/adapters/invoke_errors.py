@@ -21,7 +21,6 @@ from servelite.core.errors import (
 
 MEDIA_TYPE = "application/json"
 
-
 NAMES: tuple[tuple[type[ServeliteError], int, str], ...] = (
     (FunctionNotFound, 404, "ResourceNotFoundException"),
     (MalformedJson, 400, "InvalidRequestContentException"),
@@ -37,6 +36,10 @@ NAMES: tuple[tuple[type[ServeliteError], int, str], ...] = (
 """AWS' names of our errors, with the status that it has for them; all others are named after their code."""
 
 
+UNAUTHORIZED = "The key is missing, wrong, expired or revoked. Send a valid one as the access key id, for example in AWS_ACCESS_KEY_ID."
+"""What AWS' tools send as a key goes by another name than in our other dialects."""
+
+
 def type_of(error: ServeliteError) -> str:
     """Return AWS' name for an error."""
     return _named(error)[1]
@@ -45,7 +48,8 @@ def type_of(error: ServeliteError) -> str:
 def invoke_error(error: ServeliteError) -> tuple[int, bytes]:
     """Return the status and the body that tell an error."""
     is_callers = isinstance(error, CallerError)
-    said = {"Type": "User" if is_callers else "Service", "Message": error.detail, "code": wire_code(error)}
+    message = UNAUTHORIZED if isinstance(error, Unauthorized) else error.detail
+    said = {"Type": "User" if is_callers else "Service", "Message": message, "code": wire_code(error)}
     return _named(error)[0], json.dumps(said).encode()
 
 
