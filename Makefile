@@ -33,7 +33,8 @@ test: install ## Run the tests (two minutes; in two processes, for most of them 
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope -m "not training and not registry and not slow and not aws"
 
 test-slow: install ## Run the tests that wait for deadlines, or make many calls
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope -m "slow and not alone"
+	$(BIN)/python -m pytest -m "slow and alone"
 
 test-registry: install ## Run the tests that need the package registry
 	$(BIN)/python -m pytest -m registry

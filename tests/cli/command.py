@@ -19,10 +19,10 @@ def servelite(*arguments: str | Path, cwd: Path, stdin: bytes = b"") -> subproce
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def servelite_here(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command that serves and calls nothing in this process."""
+def servelite_here(*arguments: str | Path, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run a command that runs no function in this process."""
     with contextlib.chdir(cwd):
-        done = CliRunner().invoke(cli, list(map(str, arguments)), prog_name="servelite")
+        done = CliRunner().invoke(cli, list(map(str, arguments)), input=stdin, prog_name="servelite")
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import servelite
+from tests.cli.command import servelite, servelite_here
 from tests.cli.conftest import FUNCTIONS
 from tests.conftest import FolderWriter
 from tests.functional.ledger import usage
@@ -41,7 +41,8 @@ def test_the_output_is_on_stdout_and_the_receipt_on_stderr(
 ) -> None:
     for name, content in {"number.json": "5", "text.txt": "from a file\n", "bytes.bin": "abc", "picture.png": "png"}.items():
         (tmp_path / name).write_text(content)
-    done = servelite(*arguments(function, server, remote=remote), said, cwd=tmp_path, stdin=stdin)
+    run = servelite_here if remote else servelite
+    done = run(*arguments(function, server, remote=remote), said, cwd=tmp_path, stdin=stdin)
     assert (done.returncode, done.stdout) == (0, output)
     assert done.stderr.startswith("receipt: ")
     assert parse_dictionary(done.stderr.removeprefix("receipt: ").rstrip()).keys() == RECEIPT_KEYS
@@ -50,7 +51,7 @@ def test_the_output_is_on_stdout_and_the_receipt_on_stderr(
 @ANYWHERE
 @pytest.mark.parametrize(("function", "output"), [("double", "42\n"), ("shout", "HELLO!\n"), ("flip", "\x02\x01\0")])
 def test_without_an_input_the_first_example_is_sent(tmp_path: Path, server: Server, function: str, output: str, *, remote: bool) -> None:
-    done = servelite(*arguments(function, server, remote=remote), cwd=tmp_path)
+    done = (servelite_here if remote else servelite)(*arguments(function, server, remote=remote), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, output)
     assert done.stderr.startswith("input: ")
 
@@ -68,7 +69,7 @@ def test_without_an_input_the_first_example_is_sent(tmp_path: Path, server: Serv
     ids=str,
 )
 def test_a_call_that_fails_exits_with_1(tmp_path: Path, server: Server, function: str, said: str, expected: str, *, remote: bool) -> None:
-    done = servelite(*arguments(function, server, remote=remote), said, cwd=tmp_path)
+    done = (servelite_here if remote else servelite)(*arguments(function, server, remote=remote), said, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     receipt, error = done.stderr.splitlines()
     assert receipt.startswith("receipt: ")
@@ -92,7 +93,7 @@ def test_debug_shows_the_traceback_of_a_handler_s_exception(tmp_path: Path) -> N
 
 
 def test_a_server_s_handler_s_exception_is_a_sentence(tmp_path: Path, server: Server) -> None:
-    done = servelite("call", "misbehave", "fail", "--url", server.url, cwd=tmp_path)
+    done = servelite_here("call", "misbehave", "fail", "--url", server.url, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
@@ -113,7 +114,7 @@ def test_a_server_s_handler_s_exception_is_a_sentence(tmp_path: Path, server: Se
     ids=["no folder", "an empty folder", "no file", "no example", "no such ledger", "too much", "too little", "no server"],
 )
 def test_wrong_usage_is_told_with_the_cure(tmp_path: Path, said: list[str | Path], code: int, expected: str) -> None:
-    done = servelite("call", *said, cwd=tmp_path)
+    done = (servelite if FUNCTIONS / "mean" in said else servelite_here)("call", *said, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (code, "")
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
@@ -126,13 +127,13 @@ def test_a_folder_of_functions_is_too_many_to_call(tmp_path: Path) -> None:
 
 
 def test_an_unknown_function_at_a_server_is_told_with_those_that_exist(tmp_path: Path, server: Server) -> None:
-    done = servelite("call", "doubel", "1", "--url", server.url, cwd=tmp_path)
+    done = servelite_here("call", "doubel", "1", "--url", server.url, cwd=tmp_path)
     assert done.returncode == 1
     assert "No function named 'doubel'. Functions here: double" in done.stderr
 
 
 def test_a_function_at_a_server_may_be_named_by_its_folder(tmp_path: Path, server: Server) -> None:
-    assert servelite("call", FUNCTIONS / "double", "1", "--url", f"{server.url}/", cwd=tmp_path).stdout == "2\n"
+    assert servelite_here("call", FUNCTIONS / "double", "1", "--url", f"{server.url}/", cwd=tmp_path).stdout == "2\n"
 
 
 def test_a_call_here_has_a_row_in_the_ledger(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.functional.promises import (
 )
 from tests.server import Server, read_reply, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 TIMES = 10
 PROMISED_S = 0.5

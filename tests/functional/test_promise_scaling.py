@@ -16,7 +16,7 @@ from tests.functional.ledger import wait_for_rows
 from tests.functional.promises import NOTING, Ask, Measured, StartServer, ask_all, noted, p99, request, timed, watching
 from tests.server import Server, is_running, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 CORES = len(os.sched_getaffinity(0))
 

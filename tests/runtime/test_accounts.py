@@ -253,13 +253,24 @@ async def test_a_key_that_was_taken_is_held_on_to_while_its_call_runs_and_given_
         raise LedgerUnavailable("The disk is full.")
 
     asked = asyncio.create_task(accounts.repeats.answer(Call("1", "f", repeat_key="k"), run))
-    await until(lambda: book.claims == ["k"])
+    await until(lambda: accounts.repeats._claimed_us)
+    assert book.claims == ["k"]
     accounts._now_us.us += CLAIM_US
     await until(lambda: book.renewed == ["k"])
     door.set()
     with pytest.raises(LedgerUnavailable, match="full"):
         await asked
     assert book.claims == []
+
+
+async def test_a_call_that_ends_after_the_ledger_was_closed_waits_for_nobody(accounts, book, caplog):
+    asked = asyncio.create_task(accounts.repeats.answer(Call("1", "f", repeat_key="k"), asyncio.Event().wait))
+    await until(lambda: accounts.repeats._claimed_us)
+    await accounts.stop()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asked, 10)
+    assert "an Idempotency-Key can't be given back: The gateway ends" in caplog.text
 
 
 async def test_whatever_a_damaged_ledger_brings_the_watch_goes_on(accounts, book, caplog):

@@ -68,6 +68,7 @@ def test_a_call_without_mates_is_no_trial_for_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_sentiment_function_keeps_what_is_promised(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "servelite", "torture", str(SENTIMENT), *only(*HELD), "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
@@ -100,6 +101,7 @@ class Lax(Stage):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "seen"),
     [
@@ -180,6 +182,7 @@ def serving(kind: type[Careless]) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("kind", "trial", "seen"),
     [

@@ -25,9 +25,12 @@ class Desk:
         self._open_book = open_book
         self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     async def ask(self, question: Callable[[AccountBook], Result]) -> Result:
-        """Return what a function says of the book; LedgerUnavailable where the ledger refuses."""
+        """Return what a function says of the book; LedgerUnavailable where the ledger refuses, or the desk is closed."""
+        if self._is_closed:  # nobody would answer
+            raise LedgerUnavailable("The gateway ends, and has closed its ledger.")
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="servelite-desk", daemon=True)
             self._thread.start()
@@ -37,7 +40,8 @@ class Desk:
         return await answer
 
     async def close(self, within_s: float) -> bool:
-        """Close the book once all questions are answered; return whether that was within so many seconds."""
+        """Close the book once all questions are answered, for ever; return whether that was within so many seconds."""
+        self._is_closed = True
         if self._thread is None:
             return True
         self._questions.put(None)
