@@ -20,6 +20,7 @@ COMMANDS = {
     "install": "Give functions the packages they require.",
     "package": "Make a zip or image of functions for AWS Lambda.",
     "deploy": "Package functions and deploy them to AWS Lambda.",
+    "plan": "Say what a function would cost a month, on Lambda and on servers.",
     "usage": "Sum what calls used and what it costs.",
     "keys": "Make, list and revoke API keys of accounts.",
     "emulate": "Send a function events as on AWS Lambda.",

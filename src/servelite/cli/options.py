@@ -100,6 +100,31 @@ class Amount(click.ParamType[int, Any]):
         return int(match[1]) * MICRO + int((match[2] or "").ljust(6, "0"))
 
 
+class Number(click.ParamType[float, Any]):
+    """A number from `least` to `most`; neither NaN nor infinity."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a number. Write for example {max(self._least, 1):g}.", param, ctx)
+        if not self._least <= number <= self._most:
+            self.fail(f"{value} is out of range: {self._least:g} to {self._most:,.10g}.", param, ctx)
+        return number
+
+
+def check_png(file: Path) -> None:
+    """Refuse a file for a picture that is named as another kind of file."""
+    if file.suffix.lower() not in ("", ".png"):
+        raise click.UsageError(f"--png draws a PNG; {file} is named as another kind of file. Write for example --png {file.stem}.png.")
+
+
 def ledger_option(command: Any) -> Any:
     """Add the --ledger option."""
     help_ = "File of the ledger, sqlite:///PATH, postgresql://USER@HOST/DATABASE, dynamodb://TABLE, or none."

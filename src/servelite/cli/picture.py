@@ -1,6 +1,7 @@
-"""A picture of each day's compute-seconds, as PNG; matplotlib has its room here."""
+"""Pictures as PNG: each day's compute-seconds, and what calls cost at many rates; matplotlib has its room here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,32 @@ from servelite.core.tariff import MICRO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE_INCHES, MARGIN_INCHES, DOTS_AN_INCH = (10, 4.8), 0.18, 160
 
 INK, GREY, BAR, WEEKEND = "#1f2933", "#6b7785", "#2f6fb2", "#8fb4da"
 
 SATURDAY = 5
+
+
+LAMBDA, FLEET = "#d9822b", "#2f6fb2"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What is drawn of a plan: at each of some rates what a month costs, in millionths of a dollar, None where it can't be had.
+
+    asked_rps, even_rps  rates that are marked: the one that was asked about, and the break-even, if there is one
+    """
+
+    title: str
+    subtitle: str
+    rates: Sequence[float]
+    lambda_micro: Sequence[int | None]
+    fleet_micro: Sequence[int | None]
+    asked_rps: float
+    even_rps: float | None = None
 
 
 def draw_days(file: Path, days: Sequence[tuple[date, int]], title: str, subtitle: str) -> None:
@@ -25,6 +46,36 @@ def draw_days(file: Path, days: Sequence[tuple[date, int]], title: str, subtitle
         DefinitionError: matplotlib is not installed.
         OSError: the file can't be written.
     """
+    figure, axes = _sheet(title, subtitle)
+    _draw_bars(axes, days)
+    axes.set_ylabel("compute-seconds", color=GREY)
+    axes.set_xlabel("day (UTC); weekends are lighter", color=GREY)
+    figure.savefig(file, format="png")
+
+
+def draw_costs(file: Path, costs: Costs) -> None:
+    """Draw what a month costs on Lambda and on servers as lines over the rate of calls; see `draw_days`."""
+    figure, axes = _sheet(costs.title, costs.subtitle)
+    _draw_line(axes, costs.rates, costs.lambda_micro, LAMBDA, "AWS Lambda, best memory size")
+    _draw_line(axes, costs.rates, costs.fleet_micro, FLEET, "servers, as few as will do", step=True)
+    axes.axvline(costs.asked_rps, color=GREY, linestyle=(0, (4, 4)), linewidth=1)
+    axes.set(xscale="log", yscale="log")
+    axes.set_xlim(costs.rates[0], costs.rates[-1])
+    if costs.even_rps is not None and costs.rates[0] <= costs.even_rps <= costs.rates[-1]:
+        axes.axvline(costs.even_rps, color=INK, linewidth=1)
+        text, place = f"break-even: {costs.even_rps:.3g} calls a second", (costs.even_rps, 0.04)
+        where = ("data", "axes fraction")
+        axes.annotate(text, place, xytext=(6, 0), xycoords=where, textcoords="offset points", color=INK, fontsize=10.5)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.10g}")
+    axes.legend(frameon=False, loc="upper left", labelcolor=INK)
+    axes.set_xlabel("calls a second, the mean of a day", color=GREY)
+    axes.set_ylabel("USD a month", color=GREY)
+    figure.savefig(file, format="png")
+
+
+def _sheet(title: str, subtitle: str) -> "tuple[Figure, Axes]":
+    """Return an empty picture with its titles."""
     try:
         from matplotlib.figure import Figure  # not pyplot, which looks for a display
         from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -32,12 +83,21 @@ def draw_days(file: Path, days: Sequence[tuple[date, int]], title: str, subtitle
         raise DefinitionError("--png draws with matplotlib, which is not installed: pip install 'servelite[plot]'") from error
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout=ConstrainedLayoutEngine(w_pad=MARGIN_INCHES, h_pad=MARGIN_INCHES))
     axes = figure.add_subplot()
-    _draw_bars(axes, days)
     axes.set_title(f"{title}\n", loc="left", color=INK, fontsize=15, fontweight="bold")
     axes.text(0, 1.035, subtitle, transform=axes.transAxes, color=GREY, fontsize=10.5, parse_math=False)  # names may hold a $
-    axes.set_ylabel("compute-seconds", color=GREY)
-    axes.set_xlabel("day (UTC); weekends are lighter", color=GREY)
-    figure.savefig(file, format="png")
+    axes.grid(axis="y", color="#e3e8ee", zorder=0)
+    axes.tick_params(which="both", colors=GREY, length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#b8c2cc")
+    return figure, axes
+
+
+def _draw_line(axes: "Axes", rates: Sequence[float], micro: Sequence[int | None], colour: str, label: str, *, step: bool = False) -> None:
+    known = [(rate, amount / MICRO) for rate, amount in zip(rates, micro, strict=True) if amount]
+    if known:
+        style = "steps-post" if step else "default"
+        axes.plot(*zip(*known, strict=True), color=colour, linewidth=2.2, label=label, drawstyle=style, solid_capstyle="round")
 
 
 def _draw_bars(axes: "Axes", days: Sequence[tuple[date, int]]) -> None:
@@ -49,8 +109,3 @@ def _draw_bars(axes: "Axes", days: Sequence[tuple[date, int]]) -> None:
     if not any(us for _, us in days):
         axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter("{x:,.6g}")
-    axes.grid(axis="y", color="#e3e8ee", zorder=0)
-    axes.tick_params(colors=GREY, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color("#b8c2cc")

@@ -12,7 +12,7 @@ import click
 
 from servelite.assembly.environment import read_settings_file
 from servelite.assembly.ledgers import read_usage, shown_ledger
-from servelite.cli.options import Amount, Month, config_option, ledger_option
+from servelite.cli.options import Amount, Month, check_png, config_option, ledger_option
 from servelite.cli.output import print_page, watch
 from servelite.cli.usage_page import as_page
 from servelite.cli.usage_report import Report, as_csv, as_json, total
@@ -41,10 +41,8 @@ class Question:
 
     def check(self) -> None:
         """Refuse what can't be had together."""
-        if self.png and self.png.suffix.lower() not in ("", ".png"):
-            raise click.UsageError(
-                f"--png draws a PNG; {self.png} is named as another kind of file. Write for example --png {self.png.stem}.png."
-            )
+        if self.png:
+            check_png(self.png)
         if self.form and (self.plot or self.watch):
             raise click.UsageError(f"--{'watch' if self.watch else 'plot'} is for people, --{self.form} for programs. Give one of them.")
         if self.watch and self.png:

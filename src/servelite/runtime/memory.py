@@ -15,6 +15,17 @@ def memory_kib(pid: int, suspicious_kib: int) -> int:
     return resident if resident <= suspicious_kib else sum(map(_proportional_kib, pids))
 
 
+def peak_kib(pid: int) -> int:
+    """Return the largest resident memory of a process so far, 0 where it is gone.
+
+    Its own `ru_maxrss` would begin with what its parent had when it was started.
+    """
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0
+
+
 def tree(pid: int) -> Iterator[int]:
     """Yield a process and its descendants."""
     yield pid

@@ -1,0 +1,152 @@
+"""Measuring a function here, in a worker process as it would be served: its start, its calls alone and in batches, its memory.
+
+Time and CPU time are those of all workers that had a part in it: the stages of a pipeline, and what a handler calls, count too.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import accumulate, cycle, islice
+from pathlib import Path
+from statistics import fmean, median
+
+from servelite.assembly.engines import gateway_engine
+from servelite.core.errors import DefinitionError, ServeliteError, wire_code
+from servelite.core.function import Description
+from servelite.core.settings import Settings
+from servelite.runtime.batch_mates import answer_together
+from servelite.runtime.engine import Engine
+from servelite.runtime.memory import peak_kib
+from servelite.tools.planning.profile import Profile
+
+STARTS = 3
+
+ROUNDS = 7
+"""How often each example, and each size of batch, is run: the median counts, so what else the machine did meanwhile does not."""
+
+MOST_EXAMPLES = 100
+
+MOST_S = 10.0
+"""After so long no further round is begun, nor a larger batch, for the calls alone and for the batches each."""
+
+
+async def measure(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Profile:
+    """Measure the function of a folder with its examples; `tell` gets a line of what is done.
+
+    Raises:
+        DefinitionError: the folder is not a function that can be served, or has no examples.
+        ServeliteError: an example fails, or a worker can't be run.
+    """
+    starts_us = []
+    for number in range(STARTS):
+        tell(f"start {number + 1} of {STARTS}")
+        engine = gateway_engine([folder], "none", Settings(), with_those_beside=True)
+        try:
+            await engine.start()
+            starts_us.append(_init_us(engine))
+            if number == STARTS - 1:
+                return await _measure(engine, starts_us, tell)
+        finally:
+            await engine.stop()
+    raise AssertionError("the last start returns")
+
+
+async def _measure(engine: Engine, starts_us: Sequence[int], tell: Callable[[str], None]) -> Profile:
+    name = next(iter(engine.pools))
+    function = engine.describe(name)
+    bodies = _bodies(function)
+    await _run(engine, bodies[:1])  # what a handler calls is started by the first call of it
+    for pool in engine.pools.values():
+        pool.workers.most = 1  # another one that starts meanwhile would take the time of this one
+    tell(f"{len(bodies)} examples, one by one")
+    alone_us, cores_used = await _alone(engine, bodies)
+    held_kib = _peak_kib(engine)
+    mean_us = round(fmean(alone_us))
+    batches_us = await _batches(engine, bodies, function.limits.max_batch, tell)
+    rising_us = accumulate([mean_us, *batches_us.values()], max)  # a larger batch takes no less: what seems so is the machine's
+    limits = function.limits
+    return Profile(
+        name,
+        tuple(alone_us),
+        tuple(zip([1, *batches_us], rising_us, strict=True)),
+        round(median(starts_us)),
+        held_kib,
+        cores_used,
+        limits.max_batch,
+        limits.max_workers,
+        limits.timeout_s,
+        limits.memory_mib,
+    )
+
+
+def _bodies(function: Description) -> list[bytes]:
+    if not function.examples:
+        raise DefinitionError(
+            f'{function.name} has no examples to measure it with. Write {{"input": …}} into {function.name}/examples.jsonl, one a line, '
+            "of the kind and size that will be sent."
+        )
+    return [function.encode_input(example["input"]) for example in function.examples[:MOST_EXAMPLES]]
+
+
+async def _run(engine: Engine, bodies: Sequence[bytes]) -> tuple[int, int]:
+    """Have some inputs answered together; return the time and the CPU time that this took of all workers, µs."""
+    before = _worked_us(engine)
+    for number, answer in enumerate(await answer_together(engine, bodies), start=1):
+        if answer.error is not None:
+            which = f"Input {number} of a batch of {len(bodies)}" if len(bodies) > 1 else "An example"
+            name = next(iter(engine.pools))
+            raise ServeliteError(
+                f"{which} of {name} is answered {wire_code(answer.error)}: {answer.error.detail} What fails can't be measured; "
+                f"servelite check {name} says more."
+            )
+    after = _worked_us(engine)
+    return after[0] - before[0], after[1] - before[1]
+
+
+def _worked_us(engine: Engine) -> tuple[int, int]:
+    seen = [pool.statistics for pool in engine.pools.values()]
+    return sum(one.compute_us for one in seen), sum(one.cpu_us for one in seen)
+
+
+async def _alone(engine: Engine, bodies: Sequence[bytes]) -> tuple[list[int], float]:
+    """Return what each input takes alone, µs, and how many cores that uses."""
+    times_us: list[list[int]] = [[] for _ in bodies]
+    shares: list[float] = []
+    until_s = time.monotonic() + MOST_S
+    for number in range(ROUNDS):
+        for body, seen_us in zip(bodies, times_us, strict=True):
+            if number and time.monotonic() > until_s:
+                break
+            took_us, cpu_us = await _run(engine, [body])
+            seen_us.append(took_us)
+            shares.append(cpu_us / max(1, took_us))
+    return [max(1, round(median(seen_us))) for seen_us in times_us], median(shares)
+
+
+async def _batches(engine: Engine, bodies: list[bytes], most: int, tell: Callable[[str], None]) -> dict[int, int]:
+    """Return what batches of several sizes take, µs: 2, 4, 8, … and the largest, as far as there is time."""
+    times_us: dict[int, list[int]] = {size: [] for size in sizes(most)}
+    until_s = time.monotonic() + MOST_S
+    for number in range(ROUNDS):
+        tell(f"batches, round {number + 1} of {ROUNDS}")
+        for size, seen_us in times_us.items():
+            if time.monotonic() > until_s:
+                break
+            took_us, _ = await _run(engine, list(islice(cycle(bodies[number % len(bodies) :] + bodies[: number % len(bodies)]), size)))
+            seen_us.append(took_us)
+    return {size: round(median(seen_us)) for size, seen_us in times_us.items() if seen_us}
+
+
+def sizes(most: int) -> list[int]:
+    """Return the sizes of batches that are measured, besides single calls."""
+    doubled = [2**power for power in range(1, most.bit_length()) if 2**power < most]
+    return [*doubled, most] if most > 1 else []
+
+
+def _init_us(engine: Engine) -> int:
+    return sum(lane.ready_us - lane.started_us for pool in engine.pools.values() for lane in pool.workers.lanes)
+
+
+def _peak_kib(engine: Engine) -> int:
+    """Return what all workers held at most, with what they started."""
+    workers = [lane.worker for pool in engine.pools.values() for lane in pool.workers.lanes]
+    return sum(max(peak_kib(worker.pid), worker.memory_kib(0)) for worker in workers)
