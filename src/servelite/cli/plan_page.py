@@ -41,8 +41,9 @@ def _measured(plan: Plan) -> str:
 def _asked(plan: Plan) -> str:
     demand, simulated = plan.demand, [option.simulated_calls for option in plan.options]
     limit = f" 95 of 100 are to take {_ms(plan.p95_us)} at most." if plan.p95_us else ""
+    mean, most = _rate(demand.rps), _rate(demand.busiest_rps)
     return (
-        f"{demand.rps:g} calls a second on average, {demand.busiest_rps:.3g} in the busiest minute of the pattern '{demand.pattern}': "
+        f"{mean} calls a second on average, {most} in the busiest minute of the pattern '{demand.pattern}': "
         f"{demand.month_calls:,} in a month of {HOURS_A_MONTH} hours.{limit} Simulated: {max(simulated, default=0):,} calls."
     )
 
@@ -84,12 +85,12 @@ def _verdict(plan: Plan) -> list[str]:
     found = plan.break_even
     price = f"{_dollars(plan.server.hour_micro)} an hour"
     if found.rps is None:
-        full = f"is full at {found.full_rps:.3g} calls a second of this pattern"
+        full = f"is full at {_rate(found.full_rps)} calls a second of this pattern"
         return [f"Break-even: none. A server at {price} {full}, where Lambda still costs less."]
     if found.rps <= LEAST_RPS:
         return [f"Break-even: servers at {price} are the cheaper ones at any rate."]
     fleet = "a server" if found.servers == 1 else f"a fleet of {found.servers} servers"
-    return [f"Break-even: from {found.rps:.3g} calls a second on, {fleet} at {price} costs less than the best memory size of Lambda."]
+    return [f"Break-even: from {_rate(found.rps)} calls a second on, {fleet} at {price} costs less than the best memory size of Lambda."]
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -156,6 +157,10 @@ def _ms(us: float) -> str:
     if us >= MICRO:
         return f"{us / MICRO:,.3g} s" if us < 1000 * MICRO else f"{us / MICRO:,.0f} s"
     return f"{us / 1000:.3g} ms" if us < 999_500 else "1 s"
+
+
+def _rate(rps: float) -> str:
+    return f"{rps:,.0f}" if rps >= 100 else f"{rps:.3g}"
 
 
 def _percent(share: float) -> str:

@@ -31,13 +31,26 @@ class LambdaRun:
         return self.throttled / max(1, len(self.took_us) + self.throttled)
 
 
-def simulate_lambda(
-    arrivals_us: Sequence[int], durations_us: Sequence[int], init_us: int, keep_alive_us: int, most: int = 1000
-) -> LambdaRun:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How Lambda runs one function's calls.
+
+    init_us        a cold start
+    keep_alive_us  how long an environment stays that rests
+    most           environments that may be busy at once
+    """
+
+    init_us: int
+    keep_alive_us: int
+    most: int = 1000
+
+
+def simulate_lambda(arrivals_us: Sequence[int], durations_us: Sequence[int], rules: Rules, counted_us: int = 0) -> LambdaRun:
     """Run calls, each with its arrival and its duration when warm.
 
-    A free environment takes the next call, the most recently used one first; where none is free, one is started for it. One that
-    rested for longer than `keep_alive_us` is gone. No more than `most` are busy at once: further calls are refused.
+    A free environment takes the next call, the most recently used one first; where none is free, one is started for it. Calls beyond
+    what may be busy at once are refused. What arrives before `counted_us` only leads in: it starts environments, as many as it
+    needs, and is not counted.
     """
     busy: list[int] = []  # when each will be free, a heap
     resting: list[int] = []  # since when each rests; what became free last stands last, so this is in order
@@ -46,17 +59,19 @@ def simulate_lambda(
     for now_us, duration_us in zip(arrivals_us, durations_us, strict=True):
         while busy and busy[0] <= now_us:
             resting.append(heappop(busy))
-        if resting and now_us - resting[-1] > keep_alive_us:
+        if resting and now_us - resting[-1] > rules.keep_alive_us:
             resting.clear()
-        if resting:
-            resting.pop()
-        elif len(busy) >= most:
+        is_counted = now_us >= counted_us
+        if is_counted and len(busy) >= rules.most:
             throttled += 1
             continue
+        if resting:
+            resting.pop()
         else:
-            cold += 1
-            duration_us += init_us  # noqa: PLW2901  of this one call
+            cold += is_counted
+            duration_us += rules.init_us  # noqa: PLW2901  of this one call
         heappush(busy, now_us + duration_us)
-        took_us.append(duration_us)
-        at_once = max(at_once, len(busy))
+        if is_counted:
+            took_us.append(duration_us)
+            at_once = max(at_once, len(busy))
     return LambdaRun(took_us, cold, throttled, at_once)

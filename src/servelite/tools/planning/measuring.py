@@ -3,8 +3,10 @@
 Time and CPU time are those of all workers that had a part in it: the stages of a pipeline, and what a handler calls, count too.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from itertools import accumulate, cycle, islice
 from pathlib import Path
 from statistics import fmean, median
@@ -36,46 +38,42 @@ async def measure(folder: Path, tell: Callable[[str], None] = lambda _: None) ->
         DefinitionError: the folder is not a function that can be served, or has no examples.
         ServeliteError: an example fails, or a worker can't be run.
     """
-    starts_us = []
-    for number in range(STARTS):
+    async with _running(folder) as engine:
+        starts_us = [_init_us(engine)]
+        profile = await _measure(engine, tell)
+    for number in range(1, STARTS):
         tell(f"start {number + 1} of {STARTS}")
-        engine = gateway_engine([folder], "none", Settings(), with_those_beside=True)
-        try:
-            await engine.start()
+        async with _running(folder) as engine:
             starts_us.append(_init_us(engine))
-            if number == STARTS - 1:
-                return await _measure(engine, starts_us, tell)
-        finally:
-            await engine.stop()
-    raise AssertionError("the last start returns")
+    return replace(profile, init_us=round(median(starts_us)))
 
 
-async def _measure(engine: Engine, starts_us: Sequence[int], tell: Callable[[str], None]) -> Profile:
+@contextlib.asynccontextmanager
+async def _running(folder: Path) -> AsyncIterator[Engine]:
+    engine = gateway_engine([folder], "none", Settings(), with_those_beside=True)
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def _measure(engine: Engine, tell: Callable[[str], None]) -> Profile:
+    """Measure all but the start."""
     name = next(iter(engine.pools))
     function = engine.describe(name)
-    bodies = _bodies(function)
+    limits, bodies = function.limits, _bodies(function)
     await _run(engine, bodies[:1])  # what a handler calls is started by the first call of it
     for pool in engine.pools.values():
         pool.workers.most = 1  # another one that starts meanwhile would take the time of this one
     tell(f"{len(bodies)} examples, one by one")
     alone_us, cores_used = await _alone(engine, bodies)
     held_kib = _peak_kib(engine)
-    mean_us = round(fmean(alone_us))
-    batches_us = await _batches(engine, bodies, function.limits.max_batch, tell)
-    rising_us = accumulate([mean_us, *batches_us.values()], max)  # a larger batch takes no less: what seems so is the machine's
-    limits = function.limits
-    return Profile(
-        name,
-        tuple(alone_us),
-        tuple(zip([1, *batches_us], rising_us, strict=True)),
-        round(median(starts_us)),
-        held_kib,
-        cores_used,
-        limits.max_batch,
-        limits.max_workers,
-        limits.timeout_s,
-        limits.memory_mib,
-    )
+    batches_us = await _batches(engine, bodies, limits.max_batch, tell)
+    rising_us = accumulate([round(fmean(alone_us)), *batches_us.values()], max)  # a larger batch takes no less: what seems so is noise
+    sized_us = tuple(zip([1, *batches_us], rising_us, strict=True))
+    bounds = limits.max_batch, limits.max_workers, limits.timeout_s, limits.memory_mib
+    return Profile(name, tuple(alone_us), sized_us, 0, held_kib, cores_used, *bounds)
 
 
 def _bodies(function: Description) -> list[bytes]:

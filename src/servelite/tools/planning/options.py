@@ -9,7 +9,7 @@ from typing import Literal
 from servelite.tools.planning.costs import TARIFFS, lambda_month_micro, servers_month_micro
 from servelite.tools.planning.demand import Demand, Load
 from servelite.tools.planning.fleet_simulation import ServerRun, simulate_server
-from servelite.tools.planning.lambda_simulation import simulate_lambda
+from servelite.tools.planning.lambda_simulation import Rules, simulate_lambda
 from servelite.tools.planning.profile import Profile
 
 GATEWAY_US = 100
@@ -57,7 +57,7 @@ class Option:
 
     size             the memory size, MB, of `lambda`; how many servers of `server`
     at_once          environments, or workers of all servers, that it takes at the busiest moment
-    throttled_share  what part of the calls was refused, because there were too many at once
+    throttled_share  what part is refused: by Lambda, of the calls of the busiest minute; by servers, of all
     simulated_calls  what all this was seen of
     """
 
@@ -95,32 +95,36 @@ class _Seen:
 
 
 def on_lambda(profile: Profile, demand: Demand, terms: Lambda, memory_mb: int) -> Option:
-    """Simulate a demand on Lambda with a memory size."""
-    most = max(1, int(terms.concurrency / demand.copies))
-    seen = _seen_on_lambda(profile, demand.model(), terms, memory_mb, sys.maxsize)
-    if seen.at_once > most:
-        seen = _seen_on_lambda(profile, demand.model(), terms, memory_mb, most)
-    answered = round(demand.month_calls * (1 - seen.throttled_share))
-    month_micro = lambda_month_micro(TARIFFS[terms.arch], seen.billed_us, memory_mb, answered, with_free_tier=terms.with_free_tier)
-    at_once = round(seen.at_once * demand.copies)
-    return Option(
-        "lambda", memory_mb, month_micro, answered, seen.cold_share, seen.throttled_share, *seen.quantiles_us, at_once, seen.calls
-    )
+    """Simulate a demand on Lambda with a memory size.
+
+    What it costs is seen of whole days, without a limit. Where that might be reached, who is refused is seen of the busiest minute.
+    """
+    day = _day(profile, demand.model(), terms, memory_mb)
+    busy, throttled_share = day.at_once, 0.0
+    if demand.copies > 1 or busy > terms.concurrency:
+        rush = _run(profile, demand.rush(len(profile.alone_us)), terms, memory_mb, terms.concurrency)
+        busy, throttled_share = rush.at_once, rush.throttled_share
+    month_micro = lambda_month_micro(TARIFFS[terms.arch], day.billed_us, memory_mb, demand.month_calls, with_free_tier=terms.with_free_tier)
+    seen = day.cold_share, throttled_share, *day.quantiles_us, busy, day.calls
+    return Option("lambda", memory_mb, month_micro, demand.month_calls, *seen)
 
 
 @lru_cache(maxsize=64)  # one model stands for all high rates
-def _seen_on_lambda(profile: Profile, demand: Demand, terms: Lambda, memory_mb: int, most: int) -> _Seen:
-    load = _load(demand, len(profile.alone_us))
-    each_us = profile.lambda_calls_us(memory_mb)
-    durations_us = [each_us[example] for example in load.examples]
-    run = simulate_lambda(load.arrivals_us, durations_us, profile.lambda_init_us(memory_mb), round(terms.keep_alive_s * 1e6), most)
-    billed_us = sum(map(TARIFFS[terms.arch].billed_us, run.took_us)) / max(1, len(run.took_us))
-    return _Seen(billed_us, len(load.arrivals_us), run.cold_share, run.throttled_share, quantiles(run.took_us), run.at_once)
+def _day(profile: Profile, model: Demand, terms: Lambda, memory_mb: int) -> _Seen:
+    return _run(profile, _days_load(model, len(profile.alone_us)), terms, memory_mb, sys.maxsize)
 
 
 @lru_cache(maxsize=1)  # all memory sizes get the same calls
-def _load(demand: Demand, examples: int) -> Load:
-    return demand.for_lambda(examples)
+def _days_load(model: Demand, examples: int) -> Load:
+    return model.for_lambda(examples)
+
+
+def _run(profile: Profile, load: Load, terms: Lambda, memory_mb: int, most: int) -> _Seen:
+    each_us = profile.lambda_calls_us(memory_mb)
+    rules = Rules(profile.lambda_init_us(memory_mb), round(terms.keep_alive_s * 1e6), most)
+    run = simulate_lambda(load.arrivals_us, [each_us[example] for example in load.examples], rules, load.counted_us)
+    billed_us = sum(map(TARIFFS[terms.arch].billed_us, run.took_us)) / max(1, len(run.took_us))
+    return _Seen(billed_us, load.counted, run.cold_share, run.throttled_share, quantiles(run.took_us), run.at_once)
 
 
 def on_servers(profile: Profile, demand: Demand, server: Server, p95_us: int | None = None) -> Option | None:

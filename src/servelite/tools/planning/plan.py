@@ -23,7 +23,7 @@ class Plan:
     fleet         None where no server was named, or no number of them will do
     cheapest      of the options that will do; None where none will
     rates         what the demand costs at other rates
-    break_even    None without a server, or without Lambda
+    break_even    None where there are not two to compare, or nothing will do
     """
 
     profile: Profile
@@ -60,6 +60,7 @@ def make_plan(profile: Profile, demand: Demand, terms: Lambda, server: Server | 
     lambdas = [on_lambda(profile, demand, terms, size) for size in fitting]
     fleet = on_servers(profile, demand, server, p95_us) if server else None
     doing = [one for one in (*lambdas, *([fleet] if fleet else [])) if one.will_do(p95_us)]
+    cheapest = min(doing, key=lambda one: one.month_micro, default=None)
     rates = Rates(profile, demand, terms, server, fitting, p95_us)
     return Plan(
         profile,
@@ -70,7 +71,7 @@ def make_plan(profile: Profile, demand: Demand, terms: Lambda, server: Server | 
         lambdas,
         [size for size in sizes if size not in fitting],
         fleet,
-        min(doing, key=lambda one: one.month_micro, default=None),
+        cheapest,
         rates,
-        break_even(rates, server) if server and fitting else None,
+        break_even(rates, server) if server and fitting and cheapest else None,
     )
