@@ -5,7 +5,7 @@ Workers are added by the rule of the real pool, with its own forecast: while a c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappush, heapreplace
+from heapq import heappop, heappush, heapreplace
 
 from servelite.runtime.forecast import Forecast
 from servelite.runtime.pool import GROW_WAIT_US
@@ -35,31 +35,66 @@ class ServerRun:
         return sum(self.batches) / max(1, len(self.batches))
 
 
+class _Workers:
+    """The workers of a server: when each is free again, and when one more is started."""
+
+    def __init__(self, profile: Profile, most: int) -> None:
+        self._profile, self._most = profile, most
+        self._free_us = [0]  # a heap
+        self._all_ready_us = 0
+        self._forecast = Forecast()
+        self._running: list[tuple[int, int]] = []  # when batches end that the forecast has not seen yet, and what they take
+
+    @property
+    def count(self) -> int:
+        return len(self._free_us)
+
+    @property
+    def free_us(self) -> int:
+        """When the next one is free."""
+        return self._free_us[0]
+
+    def see(self, now_us: int, waiting: int, oldest_us: int) -> None:
+        """Start one more, if there may be one and the wait of the call that has just come is worth it; see `Pool`."""
+        if now_us >= self.free_us or self.count >= self._most:
+            return
+        while self._running and self._running[0][0] <= now_us:
+            self._forecast.saw_batch(heappop(self._running)[1])
+        forecast_us = self._forecast.wait_us(waiting, self._profile.max_batch, self.count)
+        waited_us = now_us - oldest_us if now_us >= self._all_ready_us else 0
+        if max(forecast_us, waited_us) > GROW_WAIT_US:
+            self._all_ready_us = now_us + self._profile.init_us
+            heappush(self._free_us, self._all_ready_us)
+
+    def run(self, begun_us: int, batch_us: int) -> None:
+        """Have the next free one run a batch."""
+        heapreplace(self._free_us, begun_us + batch_us)
+        if self.count < self._most:
+            heappush(self._running, (begun_us + batch_us, batch_us))
+
+
 def simulate_server(arrivals_us: Sequence[int], examples: Sequence[int], profile: Profile, most_workers: int) -> ServerRun:
     """Run calls, each with its arrival and the example that it is like, on a server that may have so many workers of the function.
 
     A batch takes what one of its size was measured to take, more or less as its calls' examples take more or less than the average.
     """
-    weights = [us / profile.mean_us if profile.mean_us else 1.0 for us in profile.alone_us]
-    sized_us = [0.0, *(profile.batch_us(size) for size in range(1, profile.max_batch + 1))]
-    forecast, free_us, count = Forecast(sized_us[1]), [0], len(arrivals_us)
+    weights = [us / profile.mean_us for us in profile.alone_us]
+    sized_us = [profile.batch_us(size) / size for size in range(1, profile.max_batch + 1)]
+    workers = _Workers(profile, most_workers)
     waits_us, took_us, batches = list[int](), list[int](), list[int]()
     busy_us = first = arrived = 0  # calls from `first` up to `arrived` wait
-    while first < count:
-        while arrived < count and (now_us := arrivals_us[arrived]) <= max(free_us[0], arrivals_us[first]):
+    while first < len(arrivals_us):
+        oldest_us = arrivals_us[first]
+        while arrived < len(arrivals_us) and (now_us := arrivals_us[arrived]) <= max(workers.free_us, oldest_us):
             arrived += 1
-            if now_us < free_us[0] and len(free_us) < most_workers:
-                forecast_us = forecast.wait_us(arrived - first, profile.max_batch, len(free_us))
-                if max(forecast_us, now_us - arrivals_us[first]) > GROW_WAIT_US:
-                    heappush(free_us, now_us + profile.init_us)
-        begun_us = max(free_us[0], arrivals_us[first])
-        size = min(arrived - first, profile.max_batch)
-        batch_us = round(sized_us[size] * sum([weights[examples[call]] for call in range(first, first + size)]) / size)
-        heapreplace(free_us, begun_us + batch_us)
-        forecast.saw_batch(batch_us)
-        waits_us += [begun_us - arrivals_us[call] for call in range(first, first + size)]
-        took_us += [begun_us + batch_us - arrivals_us[call] for call in range(first, first + size)]
-        batches.append(size)
+            workers.see(now_us, arrived - first, oldest_us)
+        begun_us = max(workers.free_us, oldest_us)
+        calls = range(first, min(arrived, first + profile.max_batch))
+        batch_us = round(sized_us[len(calls) - 1] * sum([weights[examples[call]] for call in calls]))
+        workers.run(begun_us, batch_us)
+        waits_us += [begun_us - arrivals_us[call] for call in calls]
+        took_us += [begun_us - arrivals_us[call] + batch_us for call in calls]
+        batches.append(len(calls))
         busy_us += batch_us
-        first += size
-    return ServerRun(waits_us, took_us, batches, busy_us, len(free_us))
+        first = calls.stop
+    return ServerRun(waits_us, took_us, batches, busy_us, workers.count)
