@@ -27,9 +27,10 @@ class BreakEven:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a demand costs at any rate, in millionths of a dollar; None where an option will not do.
+    """What a demand costs at any rate, in millionths of a dollar; None where it can't be had.
 
-    sizes  the memory sizes of Lambda of which the cheapest counts
+    sizes   the memory sizes of Lambda of which the cheapest counts: those that will do at the rate that is asked about
+    p95_us  what the fleet has to keep
     """
 
     profile: Profile
@@ -40,9 +41,9 @@ class Rates:
     p95_us: int | None = None
 
     def lambda_micro(self, rps: float) -> int | None:
-        """Price Lambda with the cheapest memory size that will do."""
+        """Price Lambda with the cheapest memory size."""
         options = [on_lambda(self.profile, self.demand.at(rps), self.terms, size) for size in self.sizes]
-        return min((one.month_micro for one in options if one.will_do(self.p95_us)), default=None)
+        return min((one.month_micro for one in options), default=None)
 
     def fleet(self, rps: float) -> tuple[int, int] | None:
         """Return how many servers it takes, and what they cost."""
@@ -53,7 +54,7 @@ class Rates:
 
 
 def break_even(rates: Rates, server: Server) -> BreakEven:
-    """Find the rate from which servers cost less.
+    """Find the rate from which servers cost less; there must be sizes of Lambda.
 
     N servers are cheaper from the rate at which Lambda costs what they cost, if they can do as much.
     """
@@ -69,8 +70,7 @@ def _rate_at(cost_micro: Callable[[float], int | None], target_micro: int, most_
     """Find the rate at which a cost that grows with it reaches a target, by bisection; None where it is less even at `most_rps`."""
 
     def reaches(rps: float) -> bool:
-        cost = cost_micro(rps)
-        return cost is None or cost >= target_micro
+        return (cost_micro(rps) or 0) >= target_micro
 
     low, high = LEAST_RPS, most_rps
     if not reaches(high):

@@ -18,6 +18,7 @@ from servelite.core.settings import Settings
 from servelite.runtime.batch_mates import answer_together
 from servelite.runtime.engine import Engine
 from servelite.runtime.memory import peak_kib
+from servelite.runtime.pool import QUEUE_LIMIT
 from servelite.tools.planning.profile import Profile
 
 STARTS = 3
@@ -26,6 +27,9 @@ ROUNDS = 7
 """How often each example, and each size of batch, is run: the median counts, so what else the machine did meanwhile does not."""
 
 MOST_EXAMPLES = 100
+
+MOST_BATCH = 256
+"""Larger batches are not measured: they take as much longer as they are larger."""
 
 MOST_S = 10.0
 """After so long no further round is begun, nor a larger batch, for the calls alone and for the batches each."""
@@ -63,16 +67,17 @@ async def _measure(engine: Engine, tell: Callable[[str], None]) -> Profile:
     name = next(iter(engine.pools))
     function = engine.describe(name)
     limits, bodies = function.limits, _bodies(function)
+    most = min(limits.max_batch, QUEUE_LIMIT)  # more than that never wait
     await _run(engine, bodies[:1])  # what a handler calls is started by the first call of it
     for pool in engine.pools.values():
         pool.workers.most = 1  # another one that starts meanwhile would take the time of this one
     tell(f"{len(bodies)} examples, one by one")
     alone_us, cores_used = await _alone(engine, bodies)
     held_kib = _peak_kib(engine)
-    batches_us = await _batches(engine, bodies, limits.max_batch, tell)
+    batches_us = await _batches(engine, bodies, min(most, MOST_BATCH), tell)
     rising_us = accumulate([round(fmean(alone_us)), *batches_us.values()], max)  # a larger batch takes no less: what seems so is noise
     sized_us = tuple(zip([1, *batches_us], rising_us, strict=True))
-    bounds = limits.max_batch, limits.max_workers, limits.timeout_s, limits.memory_mib
+    bounds = most, limits.max_workers, limits.timeout_s, limits.memory_mib
     return Profile(name, tuple(alone_us), sized_us, 0, held_kib, cores_used, *bounds)
 
 

@@ -137,22 +137,19 @@ def on_servers(profile: Profile, demand: Demand, server: Server, p95_us: int | N
     """
     fewest = int(demand.busiest_rps / server.most_rps(profile)) + 1
     enough, option = fewest, _on_so_many(profile, demand, server, fewest)
-    while not _will_do(option, p95_us):
+    while not option.will_do(p95_us):
         if enough >= MOST_SERVERS or (p95_us is not None and min(profile.alone_us) + ROAD_US > p95_us):
             return None
         fewest, enough = enough + 1, min(2 * enough, MOST_SERVERS)
         option = _on_so_many(profile, demand, server, enough)
     while fewest < enough:
         middle = (fewest + enough) // 2
-        if _will_do(smaller := _on_so_many(profile, demand, server, middle), p95_us):
+        smaller = _on_so_many(profile, demand, server, middle)
+        if smaller.will_do(p95_us):
             enough, option = middle, smaller
         else:
             fewest = middle + 1
     return option
-
-
-def _will_do(option: Option, p95_us: int | None) -> bool:
-    return option.will_do(p95_us)
 
 
 def _on_so_many(profile: Profile, demand: Demand, server: Server, servers: int) -> Option:

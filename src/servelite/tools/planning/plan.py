@@ -23,7 +23,7 @@ class Plan:
     fleet         None where no server was named, or no number of them will do
     cheapest      of the options that will do; None where none will
     rates         what the demand costs at other rates
-    break_even    None where there are not two to compare, or nothing will do
+    break_even    None where there are not two that will do
     """
 
     profile: Profile
@@ -61,7 +61,7 @@ def make_plan(profile: Profile, demand: Demand, terms: Lambda, server: Server | 
     fleet = on_servers(profile, demand, server, p95_us) if server else None
     doing = [one for one in (*lambdas, *([fleet] if fleet else [])) if one.will_do(p95_us)]
     cheapest = min(doing, key=lambda one: one.month_micro, default=None)
-    rates = Rates(profile, demand, terms, server, fitting, p95_us)
+    rates = Rates(profile, demand, terms, server, [one.size for one in doing if one.place == "lambda"], p95_us)
     return Plan(
         profile,
         demand,
@@ -73,5 +73,5 @@ def make_plan(profile: Profile, demand: Demand, terms: Lambda, server: Server | 
         fleet,
         cheapest,
         rates,
-        break_even(rates, server) if server and fitting and cheapest else None,
+        break_even(rates, server) if server and rates.sizes else None,
     )
