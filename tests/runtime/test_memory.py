@@ -1,11 +1,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from servelite.runtime.memory import memory_kib
+from servelite.runtime.memory import memory_kib, peak_kib
 from servelite.runtime.waiting import FOREVER
 
 HELD_KIB = 64 * 1024
@@ -69,3 +69,15 @@ def test_a_process_that_is_gone_has_no_memory(suspicious_kib):
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert memory_kib(process.pid, suspicious_kib) == 0  # ended, and not reaped yet
     assert memory_kib(process.pid, suspicious_kib) == 0
+
+
+def test_a_peak_stays_when_the_memory_is_given_back_and_is_the_process_s_own(run: Callable[[str], int]):
+    """This process holds more than the other ever did."""
+    ballast = bytearray(b"x") * (2 * HELD_KIB * 1024)
+    pid = run(f"{HOLD}\ndel held")
+    assert HELD_KIB < peak_kib(pid) < HELD_KIB + REST_KIB < len(ballast) // 1024
+    assert memory_kib(pid, FOREVER) < REST_KIB
+
+
+def test_a_process_that_is_gone_has_no_peak():
+    assert peak_kib(FOREVER) == 0

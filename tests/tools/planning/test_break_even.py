@@ -7,11 +7,11 @@ from servelite.tools.planning.demand import LEAST_RPS, Demand
 from servelite.tools.planning.options import Lambda, Server
 from tests.tools.planning.profiles import S, a_profile
 
-SERVER = Server(1_000, 2)
+SERVER = Server(100, 2)
 
 
 def rates(pattern: str = "day", server: Server = SERVER, **profile: object) -> Rates:
-    return Rates(a_profile(**profile), Demand(1, pattern), Lambda(), server, (512, 1769))
+    return Rates(a_profile(**profile), Demand(1, pattern), Lambda(), server, (512,))
 
 
 @pytest.mark.parametrize("pattern", ["day", "spiky"])
@@ -35,9 +35,9 @@ def test_calls_that_need_much_of_a_server_may_never_be_cheaper_there():
 
 
 def test_a_cheap_server_may_be_cheaper_at_any_rate():
-    """It costs less than the few cold starts of the least rate."""
+    """It costs less than the few cold starts of the least rate: 730 millionths a month."""
     found = break_even(rates(init_us=9 * S), Server(1, 1))
-    assert found.rps == pytest.approx(LEAST_RPS, rel=0.02)
+    assert found.rps == LEAST_RPS
 
 
 def test_without_a_server_or_a_memory_size_there_is_nothing_to_price():

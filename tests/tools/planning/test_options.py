@@ -80,11 +80,15 @@ def test_as_many_servers_as_keep_up_in_the_busiest_minute(rps):
     assert option.size == {300: 1, 1500: 5}[rps]
 
 
+SLOW = {"alone_us": (2 * S,), "batches_us": ((1, 2 * S),), "max_batch": 1}
+
+
 def test_a_time_limit_takes_more_servers_the_fewest_that_will_do():
-    demand = Demand(120, "steady")
-    fast = on_servers(a_profile(), demand, SERVER, 15 * MS)
-    assert on_servers(a_profile(), demand, SERVER).size == 1 < fast.size
-    assert fast.p95_us <= 15 * MS
+    one_core, demand = Server(20_000, 1), Demand(0.2, "steady")
+    slow, fast = (on_servers(a_profile(**SLOW), demand, one_core, limit) for limit in (None, 3 * S))
+    assert slow.size == 1 < fast.size
+    assert fast.p95_us <= 3 * S < slow.p95_us
+    assert on_servers(a_profile(**SLOW), demand, one_core, fast.p95_us - 1).size > fast.size
 
 
 def test_no_number_of_servers_is_faster_than_the_function():
@@ -92,8 +96,8 @@ def test_no_number_of_servers_is_faster_than_the_function():
 
 
 def test_more_servers_come_before_a_call_waits_past_its_time_limit():
-    patient, hasty = (a_profile(alone_us=(400 * MS,), batches_us=((1, 400 * MS),), max_batch=1, timeout_s=s) for s in (30.0, 0.5))
-    demand = Demand(2, "steady")
+    patient, hasty = (a_profile(**SLOW, timeout_s=s) for s in (60.0, 3.0))
+    demand = Demand(0.4, "steady")
     assert on_servers(patient, demand, SERVER).size == 1 < on_servers(hasty, demand, SERVER).size
 
 

@@ -34,9 +34,9 @@ def test_a_function_that_fits_nowhere_wants_a_server_to_compare():
     assert (plan.cheapest, plan.break_even) == (plan.fleet, None)
 
 
-@pytest.mark.parametrize(("rps", "place"), [(0.1, "lambda"), (2, "server")])
+@pytest.mark.parametrize(("rps", "place"), [(0.01, "lambda"), (0.3, "server")])
 def test_the_cheapest_is_found_on_both_sides_of_the_break_even(rps, place):
-    plan = make_plan(a_profile(), Demand(rps, "day"), Lambda(), Server(1_000))
+    plan = make_plan(a_profile(peak_kib=1500 * 1024), Demand(rps, "day"), Lambda(), Server(100))
     assert plan.cheapest is not None
     assert plan.cheapest.place == place
     assert plan.cheapest.month_micro == min(option.month_micro for option in plan.options)

@@ -12,6 +12,9 @@ from servelite.tools.planning.profile import Profile
 PRECISION = 1.01
 """The rate is found to one part in a hundred; what goes into it is known less well."""
 
+STEP = 1.3
+"""How far the search goes at once from its guess, until the rate is between two that were tried."""
+
 MOST_FLEETS = 4
 """Fleets of up to so many servers are tried. A call costs the same on larger ones."""
 
@@ -59,29 +62,37 @@ def break_even(rates: Rates, server: Server) -> BreakEven:
     N servers are cheaper from the rate at which Lambda costs what they cost, if they can do as much.
     """
     full_rps = server.most_rps(rates.profile) / max(rates.demand.curve)
+    asked_rps, asked_micro = rates.demand.rps, rates.lambda_micro(rates.demand.rps) or 1
     for servers in range(1, MOST_FLEETS + 1):
-        rps = _rate_at(rates.lambda_micro, servers_month_micro(server.hour_micro, servers), full_rps * servers)
+        target_micro = servers_month_micro(server.hour_micro, servers)
+        rps = _rate_at(rates.lambda_micro, target_micro, asked_rps * target_micro / asked_micro, full_rps * servers)
         if rps is not None and (fleet := rates.fleet(rps)) is not None and fleet[0] <= servers:
             return BreakEven(rps, servers, full_rps)
     return BreakEven(None, 0, full_rps)
 
 
-def _rate_at(cost_micro: Callable[[float], int | None], target_micro: int, most_rps: float) -> float | None:
+def _rate_at(cost_micro: Callable[[float], int | None], target_micro: int, guess_rps: float, most_rps: float) -> float | None:
     """Find the rate at which a cost that grows with it reaches a target, by bisection; None where it is less even at `most_rps`."""
 
     def reaches(rps: float) -> bool:
         return (cost_micro(rps) or 0) >= target_micro
 
-    low, high = LEAST_RPS, most_rps
-    if not reaches(high):
-        return None
+    low = high = min(max(guess_rps, LEAST_RPS), most_rps)
+    while not reaches(high):
+        if high >= most_rps:
+            return None
+        low, high = high, min(high * STEP, most_rps)
+    while low > LEAST_RPS and reaches(low):
+        low, high = max(low / STEP, LEAST_RPS), low
+    if reaches(low):
+        return LEAST_RPS
     while high / low > PRECISION:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if reaches(middle) else (middle, high)
     return high
 
 
-DRAWN, DECADES = 31, 3
+DRAWN, DECADES = 25, 3
 """So many rates are drawn, over so many powers of ten: around the rate that is asked about."""
 
 
