@@ -54,8 +54,10 @@ def test_json_has_all_numbers_exactly_and_the_picture_is_drawn_beside_it(tmp_pat
 
 
 def test_what_will_not_do_is_said(tmp_path: Path) -> None:
-    done = servelite_here("plan", DOUBLE, "--rps", "0.001", "--p95", "0.01", "--server-per-hour", "0.02", cwd=tmp_path)
-    assert done.returncode == 0
+    options = ["--rps", "0.001", "--p95", "0.01", "--server-per-hour", "0.02", "--png", "costs.png"]
+    done = servelite_here("plan", DOUBLE, *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "Nothing is drawn into costs.png, for nothing will do.\n")
+    assert not (tmp_path / "costs.png").exists()
     assert "No number of servers answers within 0.01 ms." in done.stdout
     assert "Nothing here will do. Ask for less" in done.stdout
     assert "too slow" in done.stdout

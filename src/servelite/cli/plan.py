@@ -71,9 +71,11 @@ def plan_command(**options: Any) -> None:
     demand = Demand(options["rps"], options["pattern"], options["seed"])
     terms = Lambda(options["arch"], options["keep_alive_min"] * 60, options["concurrency"], options["free_tier"])
     server = Server(options["hour_micro"], options["server_cores"]) if options["hour_micro"] else None
-    tell("simulated")
+    tell("simulating")
     plan = make_plan(profile, demand, terms, server, round(options["p95_ms"] * 1000) if options["p95_ms"] else None)
-    if options["png"]:
+    if options["png"] and plan.cheapest is None:
+        click.echo(f"Nothing is drawn into {options['png']}, for nothing will do.", err=True)
+    elif options["png"]:
         _draw(plan, options["png"])
     if options["is_json"]:
         click.echo(json.dumps(as_json(plan), indent=2))

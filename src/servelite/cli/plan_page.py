@@ -148,7 +148,8 @@ def as_drawn(plan: Plan) -> "Costs":
     fleet_micro = [fleet[1] if (fleet := plan.rates.fleet(rps)) else None for rps in rates]
     found = plan.break_even.rps if plan.break_even else None
     title = f"{plan.profile.name}: what a month costs"
-    subtitle = f"pattern '{plan.demand.pattern}'; dashed: {plan.demand.rps:g} calls a second, as asked"
+    missing = "" if plan.rates.sizes else "; no memory size of Lambda will do"
+    subtitle = f"pattern '{plan.demand.pattern}'; dashed: {_rate(plan.demand.rps)} calls a second, as asked{missing}"
     return Costs(title, subtitle, rates, lambda_micro, fleet_micro, plan.demand.rps, found)
 
 

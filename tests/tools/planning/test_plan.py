@@ -44,6 +44,13 @@ def test_the_cheapest_is_found_on_both_sides_of_the_break_even(rps, place):
     assert (rps < plan.break_even.rps) == (place == "lambda")
 
 
+def test_of_options_that_cost_the_same_the_fastest_is_taken():
+    plan = make_plan(a_profile(), FEW, Lambda(with_free_tier=True))
+    assert plan.cheapest is not None
+    assert {option.month_micro for option in plan.options} == {0}
+    assert plan.cheapest.p95_us == min(option.p95_us for option in plan.options)
+
+
 def test_what_is_too_slow_is_not_the_cheapest():
     plan = make_plan(a_profile(), FEW, Lambda(), p95_us=15 * MS)
     assert plan.cheapest is not None

@@ -21,7 +21,7 @@ class Plan:
 
     too_small_mb  memory sizes that do not hold the function
     fleet         None where no server was named, or no number of them will do
-    cheapest      of the options that will do; None where none will
+    cheapest      of the options that will do, of several the fastest; None where none will
     rates         what the demand costs at other rates
     break_even    None where there are not two that will do
     """
@@ -60,7 +60,7 @@ def make_plan(profile: Profile, demand: Demand, terms: Lambda, server: Server | 
     lambdas = [on_lambda(profile, demand, terms, size) for size in fitting]
     fleet = on_servers(profile, demand, server, p95_us) if server else None
     doing = [one for one in (*lambdas, *([fleet] if fleet else [])) if one.will_do(p95_us)]
-    cheapest = min(doing, key=lambda one: one.month_micro, default=None)
+    cheapest = min(doing, key=lambda one: (one.month_micro, one.p95_us), default=None)
     rates = Rates(profile, demand, terms, server, [one.size for one in doing if one.place == "lambda"], p95_us)
     return Plan(
         profile,
