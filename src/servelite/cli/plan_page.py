@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from servelite.assembly.environment import CORE_MB
 from servelite.cli.output import table
 from servelite.core.tariff import MICRO
 from servelite.tools.planning.break_even import drawn_rates
@@ -29,12 +30,8 @@ def as_page(plan: Plan) -> "Page":
 def _measured(plan: Plan) -> str:
     profile = plan.profile
     batches = [f"{size} at once in {_ms(us)}" for size, us in profile.batches_us[-1:] if size > 1]
-    told = [
-        f"a call {_ms(profile.mean_us)}",
-        *batches,
-        f"its start {_ms(profile.init_us)}",
-        f"{profile.peak_kib // 1024:,} MiB at its peak",
-    ]
+    starts = [f"a cold start {_ms(profile.lambda_init_us(CORE_MB))}", f"{profile.peak_kib // 1024:,} MiB at its peak"]
+    told = [f"a call {_ms(profile.mean_us)}", *batches, *starts]
     return f"{profile.name}, measured here with its examples: {', '.join(told)}."
 
 
@@ -99,6 +96,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "function": profile.name,
         "measured": {
+            "cold_us": profile.cold_us,
             "alone_us": profile.alone_us,
             "batches_us": [{"size": size, "us": us} for size, us in profile.batches_us],
             "init_us": profile.init_us,

@@ -14,7 +14,7 @@ SLEEPS = """
     from servelite import function
 
     ballast = b"x" * (50 << 20)
-    time.sleep(0.15)
+    time.sleep(0.06)
 
     @function(max_batch=4, max_workers=3, timeout_s=7, memory_mib=300)
     def sleeps(values: list[float]) -> list[float]:
@@ -59,19 +59,48 @@ def test_times_memory_and_limits_are_measured(write_function):
     assert profile.batches_us[-1][1] >= 6 * MS  # the longest of a batch, not their sum
     assert profile.batches_us[-1][1] < 4 * long_us
     assert profile.cores_used < WAITS_BELOW
-    assert profile.init_us >= 150 * MS
+    assert profile.init_us >= 60 * MS
+    assert profile.cold_us is not None
+    assert profile.cold_us >= 60 * MS
     assert 70 * 1024 < profile.peak_kib < 1024 * 1024
     assert (profile.max_batch, profile.max_workers, profile.timeout_s, profile.memory_mib) == (4, 3, 7, 300)
 
 
-@pytest.mark.parametrize(("name", "source", "times"), [("chain", CHAIN, 2), ("asks", ASKS, 1)], ids=["a pipeline", "what it calls"])
+@pytest.mark.parametrize(
+    ("name", "source", "times"),
+    [("chain", CHAIN, 2), pytest.param("asks", ASKS, 1, marks=pytest.mark.slow)],
+    ids=["a pipeline", "what it calls"],
+)
 def test_all_that_a_call_is_made_of_counts(write_function, name, source, times):
     write_function("naps", NAPS)
     profile = measured(write_function(name, source, {"examples.jsonl": '{"input": 1}\n'}))
     assert profile.alone_us[0] >= times * 4 * MS
-    assert profile.peak_kib > 40 * 1024
+    assert profile.cold_us is not None
+    assert profile.peak_kib > 20 * 1024
 
 
+LIFE = """
+    import os
+    from servelite import function
+
+    @function
+    def life(number: int) -> int:
+        if "SERVELITE_FUNCTIONS" in os.environ:
+            os._exit(3)
+        return number
+"""
+
+
+@pytest.mark.slow
+def test_where_no_cold_start_is_to_be_seen_the_workers_are_taken(write_function):
+    """This function lives in a worker only."""
+    profile = measured(write_function("life", LIFE, {"examples.jsonl": '{"input": 1}\n'}))
+    assert profile.cold_us is None
+    assert profile.lambda_init_us(1769) == profile.init_us
+    assert profile.peak_kib > 20 * 1024
+
+
+@pytest.mark.slow
 def test_what_computes_uses_a_core(write_function):
     source = """
         import time

@@ -52,7 +52,7 @@ def test_arm_is_cheaper_and_what_is_free_is_taken_off():
     assert on_lambda(a_profile(), Demand(0.1, "day"), Lambda(with_free_tier=True), 1024).month_micro == 0
 
 
-@pytest.mark.parametrize("rps", [1, 50], ids=["as it is", "in a model"])
+@pytest.mark.parametrize("rps", [1, pytest.param(50, marks=pytest.mark.slow)], ids=["as it is", "in a model"])
 def test_lambda_refuses_calls_beyond_its_limit_and_will_not_do(rps):
     slow = a_profile(alone_us=(2 * S,), batches_us=((1, 2 * S),), max_batch=1)
     limited = on_lambda(slow, Demand(rps, "day"), Lambda(concurrency=3), 1769)

@@ -48,6 +48,7 @@ def test_a_cold_start_and_a_warm_call_take_as_much_longer():
     profile = a_profile(init_us=100 * MS, alone_us=(1 * MS, 3 * MS))
     assert (profile.lambda_init_us(1769), profile.lambda_init_us(3008)) == (100 * MS, 100 * MS)
     assert profile.lambda_init_us(128) == round(100 * MS * 1769 / 128)
+    assert a_profile(init_us=100 * MS, cold_us=70 * MS).lambda_init_us(1769) == 70 * MS
     assert profile.lambda_calls_us(1769) == [1 * MS + EVENT_US, 3 * MS + EVENT_US]
 
 

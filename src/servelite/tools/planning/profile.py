@@ -24,7 +24,8 @@ class Profile:
     alone_us     a call by itself, one for each example
     batches_us   sizes of batches, 1 first, each with what the whole batch takes
     init_us      a worker's start: its process, its imports, its models, the first example
-    peak_kib     its largest memory while it answered calls one by one
+    cold_us      a process's start behind the Lambda door, None where there was none to see
+    peak_kib     the largest memory of that process while it answered the examples; without one, of the workers
     cores_used   of a lone call: CPU time, all threads, for each second of its time
     max_workers  None for as many as there are cores
     """
@@ -39,6 +40,7 @@ class Profile:
     max_workers: int | None = None
     timeout_s: float = 30.0
     memory_mib: int = 1024
+    cold_us: int | None = None
 
     @property
     def mean_us(self) -> float:
@@ -79,7 +81,7 @@ class Profile:
 
     def lambda_init_us(self, memory_mb: int) -> int:
         """Return what a cold start takes there: one thread that computes all the time."""
-        return round(self.init_us * max(1.0, CORE_MB / memory_mb))
+        return round((self.init_us if self.cold_us is None else self.cold_us) * max(1.0, CORE_MB / memory_mb))
 
     def lambda_calls_us(self, memory_mb: int) -> list[int]:
         """Return what a warm call takes there, one for each example."""
