@@ -46,7 +46,7 @@ def test_it_says_what_was_measured_asked_and_found(lines):
     [
         (
             Server(600_000, 1),
-            {"alone_us": (S,), "batches_us": ((1, S),), "max_batch": 1},
+            {"alone_us": (20 * S,), "batches_us": ((1, 20 * S),), "max_batch": 1},
             "Break-even: none. A server at 0.6000 USD an hour is full",
         ),
         (Server(1), {"init_us": 9 * S}, "Break-even: servers at 0.000001 USD an hour are the cheaper ones at any rate."),
@@ -72,12 +72,22 @@ def test_what_is_refused_is_told_in_its_row(lines):
     assert [line for line in told if "  refuses " in line and line.endswith("%")]
 
 
-@pytest.mark.parametrize("p95_us", [pytest.param(None, marks=pytest.mark.slow), 11 * MS], ids=["both", "servers only"])
-def test_what_both_cost_is_drawn(tmp_path, p95_us):
-    costs = as_drawn(make_plan(a_profile(), FEW, Lambda(), SERVER, p95_us))
-    assert (costs.asked_rps, len(costs.rates)) == (0.01, len(costs.lambda_micro))
-    assert ("no memory size of Lambda will do" in costs.subtitle) == (p95_us is not None)
-    assert (costs.even_rps is None) == (p95_us is not None)
-    assert all(micro == 73_000 for micro in costs.fleet_micro[: len(costs.rates) // 2])
+@pytest.mark.slow
+def test_what_both_cost_is_drawn(tmp_path):
+    costs = as_drawn(make_plan(a_profile(), Demand(0.003, "day"), Lambda(), SERVER))
+    assert (costs.asked_rps, len(costs.rates)) == (0.003, len(costs.lambda_micro))
+    assert costs.even_rps is not None
+    assert set(costs.fleet_micro) == {73_000}
+    assert costs.lambda_micro[0] < 73_000 < costs.lambda_micro[-1]
+    draw_costs(tmp_path / "costs.png", costs)
+    assert size(tmp_path / "costs.png") == (1600, 768)
+
+
+def test_where_lambda_will_not_do_servers_are_drawn_alone(tmp_path):
+    """At so few calls more than five of a hundred are cold there."""
+    costs = as_drawn(make_plan(a_profile(), Demand(0.0005, "steady"), Lambda(), SERVER, 11 * MS))
+    assert costs.subtitle.endswith("as asked; no memory size of Lambda will do")
+    assert costs.even_rps is None
+    assert set(costs.lambda_micro) == {None}
     draw_costs(tmp_path / "costs.png", costs)
     assert size(tmp_path / "costs.png") == (1600, 768)

@@ -68,7 +68,7 @@ def test_times_memory_and_limits_are_measured(write_function):
 
 @pytest.mark.parametrize(
     ("name", "source", "times"),
-    [("chain", CHAIN, 2), pytest.param("asks", ASKS, 1, marks=pytest.mark.slow)],
+    [pytest.param("chain", CHAIN, 2, marks=pytest.mark.slow), ("asks", ASKS, 1)],
     ids=["a pipeline", "what it calls"],
 )
 def test_all_that_a_call_is_made_of_counts(write_function, name, source, times):

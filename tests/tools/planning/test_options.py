@@ -39,6 +39,7 @@ def test_the_longer_lambda_keeps_environments_the_fewer_calls_are_cold():
     assert shares[0] == 1 > shares[-1] > 0
 
 
+@pytest.mark.slow
 def test_at_twice_a_rate_that_is_too_much_to_simulate_it_costs_twice_as_much():
     one, two = (on_lambda(a_profile(), Demand(rps, "day"), Lambda(), 512) for rps in (500, 1000))
     assert two.month_micro == pytest.approx(2 * one.month_micro, abs=1)
