@@ -68,7 +68,7 @@ def test_times_memory_and_limits_are_measured(write_function):
 
 @pytest.mark.parametrize(
     ("name", "source", "times"),
-    [pytest.param("chain", CHAIN, 2, marks=pytest.mark.slow), ("asks", ASKS, 1)],
+    [pytest.param("chain", CHAIN, 2, marks=pytest.mark.slow), pytest.param("asks", ASKS, 1, marks=pytest.mark.slow)],
     ids=["a pipeline", "what it calls"],
 )
 def test_all_that_a_call_is_made_of_counts(write_function, name, source, times):
@@ -86,15 +86,16 @@ LIFE = """
     @function
     def life(number: int) -> int:
         if "SERVELITE_FUNCTIONS" in os.environ:
-            os._exit(3)
+            os._exit({code})
         return number
 """
 
 
 @pytest.mark.slow
-def test_where_no_cold_start_is_to_be_seen_the_workers_are_taken(write_function):
+@pytest.mark.parametrize("code", [0, 3])
+def test_where_no_cold_start_is_to_be_seen_the_workers_are_taken(write_function, code):
     """This function lives in a worker only."""
-    profile = measured(write_function("life", LIFE, {"examples.jsonl": '{"input": 1}\n'}))
+    profile = measured(write_function("life", LIFE.format(code=code), {"examples.jsonl": '{"input": 1}\n'}))
     assert profile.cold_us is None
     assert profile.lambda_init_us(1769) == profile.init_us
     assert profile.peak_kib > 20 * 1024

@@ -17,7 +17,6 @@ FEWEST_CALLS, MOST_DAYS = 5_000, 30
 MOST_LAMBDA_CALLS, MOST_RUSH_CALLS, MOST_SERVER_CALLS = 500_000, 50_000, 50_000
 """What is simulated at most of a day on Lambda, of its busiest minute, and of a day on one server: a tenth of a second each, about."""
 
-
 LEAD_IN = 60
 """Minutes before midnight that are run, and not counted, so that the day begins as it ends."""
 

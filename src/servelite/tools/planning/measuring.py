@@ -83,9 +83,9 @@ def _cold_start(folder: Path) -> dict[str, int] | None:
             timeout=COLD_WITHIN_S,
             check=True,
         )
-    except subprocess.SubprocessError:
+        seen: dict[str, int] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError):
         return None
-    seen: dict[str, int] = json.loads(done.stdout)
     return seen
 
 

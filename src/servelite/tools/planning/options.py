@@ -133,7 +133,7 @@ def _run(profile: Profile, load: Load, terms: Lambda, memory_mb: int, most: int)
 def on_servers(profile: Profile, demand: Demand, server: Server, p95_us: int | None = None) -> Option | None:
     """Simulate a demand on the fewest servers that keep up in its busiest minute, and refuse nobody; None where no number will do.
 
-    Nobody is refused where no call waits for longer than `timeout_s`. Calls are dealt out to the servers in turn.
+    Nobody is refused where no call waits for longer than `timeout_s`. Which server a call goes to is left to chance.
     """
     fewest = int(demand.busiest_rps / server.most_rps(profile)) + 1
     enough, option = fewest, _on_so_many(profile, demand, server, fewest)
