@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from servelite.core.errors import DefinitionError, ServeliteError
-from servelite.tools.planning.measuring import measure, sizes
+from servelite.tools.planning.measuring import cores_used, measure, sizes
 from servelite.tools.planning.profile import WAITS_BELOW, Profile
 
 SLEEPS = """
@@ -136,3 +136,11 @@ def test_without_examples_that_are_answered_it_can_not_be_measured(write_functio
 @pytest.mark.parametrize(("most", "measures"), [(1, []), (2, [2]), (3, [2, 3]), (8, [2, 4, 8]), (100, [2, 4, 8, 16, 32, 64, 100])])
 def test_batches_are_measured_at_doubling_sizes_and_the_largest(most, measures):
     assert sizes(most) == measures
+
+
+@pytest.mark.parametrize(
+    ("took_us", "cpu_us", "cores"),
+    [(8, 11, 1), (8, 0, 1), (1000, 1020, 1), (1000, 980, 1), (1000, 1900, 1.9), (1000, 500, 0.5), (0, 0, 1)],
+)
+def test_what_two_clocks_say_is_compared_as_far_as_they_tell(took_us, cpu_us, cores):
+    assert cores_used(took_us, cpu_us) == cores

@@ -37,6 +37,9 @@ MOST_EXAMPLES = 100
 MOST_BATCH = 256
 """Larger batches are not measured: they take as much longer as they are larger."""
 
+CLOCKS_US = 20
+"""CPU time is taken around the other: its clock is read first, and last."""
+
 COLD_WITHIN_S = 120.0
 """What a cold start and all examples may take; beyond, workers are seen instead."""
 
@@ -109,13 +112,13 @@ async def _measure(engine: Engine, tell: Callable[[str], None]) -> Profile:
     for pool in engine.pools.values():
         pool.workers.most = 1  # another one that starts meanwhile would take the time of this one
     tell(f"{len(bodies)} examples, one by one")
-    alone_us, cores_used = await _alone(engine, bodies)
+    alone_us, used = await _alone(engine, bodies)
     held_kib = _peak_kib(engine)
     batches_us = await _batches(engine, bodies, min(most, MOST_BATCH), tell)
     rising_us = accumulate([round(fmean(alone_us)), *batches_us.values()], max)  # a larger batch takes no less: what seems so is noise
     sized_us = tuple(zip([1, *batches_us], rising_us, strict=True))
     bounds = most, limits.max_workers, limits.timeout_s, limits.memory_mib
-    return Profile(name, tuple(alone_us), sized_us, 0, held_kib, cores_used, *bounds)
+    return Profile(name, tuple(alone_us), sized_us, 0, held_kib, used, *bounds)
 
 
 def _bodies(function: Description) -> list[bytes]:
@@ -158,8 +161,13 @@ async def _alone(engine: Engine, bodies: Sequence[bytes]) -> tuple[list[int], fl
                 break
             took_us, cpu_us = await _run(engine, [body])
             seen_us.append(took_us)
-            shares.append(cpu_us / max(1, took_us))
+            shares.append(cores_used(took_us, cpu_us))
     return [max(1, round(median(seen_us))) for seen_us in times_us], median(shares)
+
+
+def cores_used(took_us: int, cpu_us: int) -> float:
+    """Return how many cores a run used; one, where the two times differ by no more than it takes to look at the clocks."""
+    return 1.0 if abs(cpu_us - took_us) <= CLOCKS_US else cpu_us / max(1, took_us)
 
 
 async def _batches(engine: Engine, bodies: list[bytes], most: int, tell: Callable[[str], None]) -> dict[int, int]:
