@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-test: install ## Run the tests (two minutes; in two processes, for most of them wait for others)
+test: install ## Run the tests (two to four minutes; in two processes, for most of them wait for others)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope -m "not training and not registry and not slow and not aws"
 
 test-slow: install ## Run the tests that wait for deadlines, or make many calls
@@ -69,8 +69,8 @@ format: install ## Mend what a tool can mend
 lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --group dev -o requirements.lock pyproject.toml
-	for tools in sam ministack; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  -o tests/aws/$$tools.lock tests/aws/$$tools.in; done
+	for list in functions/train-requirements tests/aws/sam tests/aws/ministack; do $(BIN)/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate -o $$list.lock $$list.in; done
 
 # What making models needs besides .venv stands in a folder of its own, seen by what is run with it alone.
 $(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)

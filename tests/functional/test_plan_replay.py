@@ -91,7 +91,7 @@ def test_a_server_does_what_was_simulated(
     for what, (expected, got) in seen.items():
         measured(what, f"{got:.3f}", f"{expected:.3f} simulated")
     assert len(server.workers()) == run.workers == most_workers
-    for what, (expected, got) in seen.items():  # a busy machine makes waits longer, and batches larger, but none shorter
+    for what, (expected, got) in seen.items():
         assert got >= 0.5 * expected, what
-    assert seen["calls of a batch"][1] <= 2 * run.mean_batch
+        assert got <= 2 * expected or "ms" in what, what  # a busy machine makes calls take longer, without bound
     assert server.stop() == 0

@@ -108,8 +108,19 @@ def on_lambda(profile: Profile, demand: Demand, terms: Lambda, memory_mb: int) -
         rush = _run(profile, demand.rush(len(profile.alone_us)), terms, memory_mb, terms.concurrency)
         busy, throttled_share = rush.at_once, rush.throttled_share
     month_micro = lambda_month_micro(TARIFFS[terms.arch], day.billed_us, memory_mb, demand.month_calls, with_free_tier=terms.with_free_tier)
-    seen = day.cold_share, throttled_share, *day.quantiles_us, busy, day.calls
-    return Option("lambda", memory_mb, month_micro, demand.month_calls, *seen)
+    p50_us, p95_us = day.quantiles_us
+    return Option(
+        "lambda",
+        memory_mb,
+        month_micro,
+        demand.month_calls,
+        cold_share=day.cold_share,
+        throttled_share=throttled_share,
+        p50_us=p50_us,
+        p95_us=p95_us,
+        at_once=busy,
+        simulated_calls=day.calls,
+    )
 
 
 @lru_cache(maxsize=64)  # one model stands for all high rates
@@ -157,8 +168,18 @@ def _on_so_many(profile: Profile, demand: Demand, server: Server, servers: int) 
     run = simulate_server(load.arrivals_us, load.examples, profile, server.workers(profile))
     p50_us, p95_us = (us + ROAD_US for us in quantiles(run.took_us))
     month_micro = servers_month_micro(server.hour_micro, servers)
-    seen = 0.0, _refused_share(run, profile), p50_us, p95_us, run.workers * servers
-    return Option("server", servers, month_micro, demand.month_calls, *seen, len(load.arrivals_us))
+    return Option(
+        "server",
+        servers,
+        month_micro,
+        demand.month_calls,
+        cold_share=0.0,
+        throttled_share=_refused_share(run, profile),
+        p50_us=p50_us,
+        p95_us=p95_us,
+        at_once=run.workers * servers,
+        simulated_calls=len(load.arrivals_us),
+    )
 
 
 def _refused_share(run: ServerRun, profile: Profile) -> float:
