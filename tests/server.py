@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -175,6 +175,16 @@ class Server:
 
     def post(self, function: str, body: bytes, media_type: str = "application/json") -> Reply:
         return self.request("POST", f"/functions/{function}", body, {"Content-Type": media_type})
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the gateway for a moment: what its workers suffer meanwhile, it sees all at once."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: _stat(self.process.pid)[:1] == ["T"])
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
