@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from servelite.adapters.connection import EMPTY_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, SLICE_BYTES, SLOW_S, Connection
+from servelite.adapters.exchange import Exchange
 from servelite.adapters.head import HEAD_BYTES, HEAD_LINES, URL_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +83,9 @@ class Host:
 
     def new_id(self) -> str:
         return "id"
+
+    def begin(self, exchange: Exchange) -> None:
+        """Leave all to the application."""
 
     def forget(self, connection: Connection) -> None:
         self.connections.discard(connection)

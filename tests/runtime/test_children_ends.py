@@ -20,7 +20,7 @@ from servelite.core.errors import (
 )
 from servelite.core.function import JSON
 from servelite.core.tariff import Tariff
-from servelite.runtime.engine import MIB
+from servelite.runtime.bodies import MIB
 from tests.runtime.bench import S
 from tests.runtime.fakes import settle, until
 from tests.runtime.town import ALONE, LIMITS, TREES, Town, chain
@@ -196,15 +196,15 @@ async def test_large_bodies_of_children_count_for_the_memory_of_bodies(town):
     made.halls["f"].door.clear()
     task = made.send("f", chain("g"))
     await until(lambda: made.halls["f"].batches)
-    made.engine.hold(Call("other", "f"), 64 * MIB)
+    made.engine.bodies.hold(Call("other", "f"), 64 * MIB)
     made.halls["f"].door.set()
     (told,) = await made.told(task)
     assert told is Overloaded
     assert "g: The server holds as many large bodies as it has memory for" in task.result().error.detail
-    assert made.engine._held_bytes == 64 * MIB
+    assert made.engine.bodies.held_bytes == 64 * MIB
 
 
 async def test_a_body_of_a_child_over_the_limit_is_refused(town):
     made = await town({"f": {}, "g": {}})
-    made.engine.max_body_bytes = 20
+    made.engine.bodies.max_bytes = 20
     assert await made.told(made.send("f", [["g", []]]), made.send("f", [["g", [["f", [["f", []]]]]]])) == [2, PayloadTooLarge]

@@ -288,11 +288,11 @@ async def test_a_large_body_of_a_repeated_call_is_let_go(rig):
         call = Call("1", "shout", TEXT, repeat_key="k")
 
         async def read(call: Call = call) -> bytes:
-            rig.engine.hold(call, 50)
+            rig.engine.bodies.hold(call, 50)
             return b"x" * 50
 
         await rig.engine.call(call, read)
-    assert rig.engine._held_bytes == 0
+    assert rig.engine.bodies.held_bytes == 0
 
 
 async def test_a_call_that_may_be_repeated_goes_on_when_its_client_leaves_and_the_end_waits_for_it(rig):
@@ -316,7 +316,7 @@ async def test_a_refused_call_that_may_be_repeated_leaves_no_trace(rig, caplog):
     with pytest.raises(ServiceError):
         await rig.engine.call(Call("1", "shout", TEXT, b"a", repeat_key="k"))
     await settle()
-    assert (rig.engine._running, rig.engine._going_on, rig.accounts.repeats._running, caplog.records) == (0, set(), {}, [])
+    assert (rig.engine._running, rig.engine._going_on.tasks, rig.accounts.repeats._running, caplog.records) == (0, set(), {}, [])
 
 
 async def test_repeated_calls_are_held_to_the_rate(rig):
@@ -339,7 +339,7 @@ async def test_a_call_whose_client_left_holds_what_it_held_until_its_run_ends(ri
     (account,) = limited.quotas._accounts.values()
     assert account.held_units == 2_000_000
     rig.workshops["shout"].door.set()
-    for task in list(rig.engine._going_on):
+    for task in list(rig.engine._going_on.tasks):
         await task
     assert (account.held_units, account.running, rig.engine._running) == (0, 0, 0)
 

@@ -6,13 +6,14 @@ A whole server's worth of layers between socket and application cost 14 µs a ca
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
-from servelite.adapters.asgi import App
+from servelite.adapters.asgi import Headers
 from servelite.adapters.exchange import STATUS_LINES, Exchange
 from servelite.adapters.head import Head
+from servelite.adapters.host import Host, Running
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.errors import BadRequest, HeadersTooLarge, ServeliteError
 
@@ -39,24 +40,6 @@ LINGER_BYTES = 64 * 1024 * 1024
 logger = logging.getLogger("servelite.http")
 
 
-class Host(Protocol):
-    """What a connection needs of its server."""
-
-    loop: asyncio.AbstractEventLoop
-    application: App
-    connections: "set[Connection]"
-    is_closing: bool
-    date_line: bytes
-
-    def new_id(self) -> str:
-        """Return a request id."""
-        ...
-
-    def forget(self, connection: "Connection") -> None:
-        """Take note that a connection is closed."""
-        ...
-
-
 class Connection(asyncio.Protocol):
     """Parses requests, gives them to the application in turn, and closes in an orderly way."""
 
@@ -71,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._pipelined: deque[Exchange] = deque()
         self._unparsed = b""
         self._refusal: ServeliteError | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._running: Running | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_reading = True
         self._is_lingering = False
@@ -96,8 +79,8 @@ class Connection(asyncio.Protocol):
         self._pipelined.clear()
         self._parsed = None
         self.resume_writing()
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; what can't be answered soon waits unparsed."""
@@ -129,12 +112,12 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + SLOW_S
 
     def on_headers_complete(self) -> None:
-        """The head is complete: the application may begin, and decide whether it wants the body."""
+        """The head is complete; once what has arrived is parsed it is answered, perhaps before the body is there."""
         scope = self._head.scope(self._parser, self._peer, self._local)
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade() and not self._server.is_closing
         self._parsed = Exchange(self, scope, keep_alive=keep_alive, expects_continue=self._head.expects_continue)
         if self._exchange is None:
-            self._begin(self._parsed)
+            self._exchange = self._parsed
         else:
             self._pipelined.append(self._parsed)
             self._pause_reading()
@@ -160,6 +143,11 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
         self._transport.write(data)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has read most of what was sent before."""
+        return self._drained is None
 
     async def writable(self) -> None:
         """Wait until the client has read most of what was sent before."""
@@ -198,22 +186,15 @@ class Connection(asyncio.Protocol):
         """The Date header's line."""
         return self._server.date_line
 
-    def _begin(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._task = self._loop.create_task(self._answer(exchange))
-
-    async def _answer(self, exchange: Exchange) -> None:
-        try:
-            await self._server.application(exchange.scope, exchange.receive, exchange.send)
-        except Exception:  # the gateway's outer edge: the log gets the reason
-            logger.exception("%s %s failed in the gateway", exchange.scope["method"], exchange.scope["path"])
-        self._task = self._exchange = None
+    def finish(self, exchange: Exchange) -> None:
+        """Go on to what follows an exchange: another one, the end, or waiting."""
+        self._running = self._exchange = None
         if not exchange.is_answered:
             self._transport.abort()
         elif not exchange.keep_alive:
             self._hang_up(exchange.is_received and self._refusal is None)
         elif self._pipelined:
-            following = self._pipelined.popleft()
+            following = self._exchange = self._pipelined.popleft()
             self.deadline = float("inf") if following.is_received else self._loop.time() + SLOW_S
             self._begin(following)
         elif self._refusal is not None:
@@ -221,6 +202,29 @@ class Connection(asyncio.Protocol):
         else:
             self.deadline = self._loop.time() + (SLOW_S if self._head.is_begun else IDLE_S)
             self.resume_reading()
+
+    def finish_later(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+        """Respond once the client reads again, and go on."""
+
+        async def respond() -> None:
+            await self.writable()
+            exchange.respond(status, headers, body)
+            self.finish(exchange)
+
+        self._running = self._loop.create_task(respond())
+
+    def _begin(self, exchange: Exchange) -> None:
+        if exchange.is_received:
+            self._running = self._server.begin(exchange)
+        if self._running is None:
+            self._running = self._loop.create_task(self._answer(exchange))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            await self._server.application(exchange.scope, exchange.receive, exchange.send)
+        except Exception:  # the gateway's outer edge: the log gets the reason
+            logger.exception("%s %s failed in the gateway", exchange.scope["method"], exchange.scope["path"])
+        self.finish(exchange)
 
     def _hang_up(self, is_received: bool) -> None:  # noqa: FBT001  a state, not an option
         """Close; a client that is still sending is let finish for a while, else it would never read the answer."""
@@ -255,6 +259,8 @@ class Connection(asyncio.Protocol):
         else:
             if self._empty_bytes > EMPTY_BYTES:
                 self._refuse(HeadersTooLarge(f"{EMPTY_BYTES} bytes have come without a whole head or any body. Send less around them."))
+        if self._exchange is not None and self._running is None:
+            self._begin(self._exchange)
 
     def _refuse(self, error: ServeliteError) -> None:
         """Answer what is no request when it is its turn, and hang up."""
@@ -270,9 +276,10 @@ class Connection(asyncio.Protocol):
         """Forget a request whose body turned out to be none."""
         if exchange is not self._exchange:
             self._pipelined.pop()
-        elif self._task is not None and not exchange.is_answered:
-            self._task.cancel()
-            self._task = self._exchange = None
+        elif not exchange.is_answered:
+            if self._running is not None:
+                self._running.cancel()
+            self._running = self._exchange = None
 
     def _tell(self, error: ServeliteError) -> None:
         request_id = self._server.new_id()

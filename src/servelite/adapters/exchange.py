@@ -4,7 +4,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
-from servelite.adapters.asgi import Message, Scope
+from servelite.adapters.asgi import Headers, Message, Scope
 
 STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
@@ -15,6 +15,11 @@ class Wire(Protocol):
     @property
     def date_line(self) -> bytes:
         """The Date header's line."""
+        ...
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has read most of what was sent before."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -29,9 +34,21 @@ class Wire(Protocol):
         """Wait until the client has read most of what was sent before."""
         ...
 
+    def finish(self, exchange: "Exchange") -> None:
+        """Go on to what follows an exchange."""
+        ...
+
+    def finish_later(self, exchange: "Exchange", status: int, headers: Headers, body: bytes) -> None:
+        """Respond once the client reads again, and go on."""
+        ...
+
 
 class Exchange:
-    """Collects a request's body as it arrives; writes the response in one piece once it is whole."""
+    """Collects a request's body as it arrives; writes the response in one piece once it is whole.
+
+    An application that waits for something is an ASGI one, with `receive` and `send`; one that has what it needs takes
+    the body with `whole_body` and gives its response to `finish`.
+    """
 
     __slots__ = (
         "_chunks",
@@ -81,6 +98,16 @@ class Exchange:
         chunks, self._chunks = self._chunks, []
         return {"type": "http.request", "body": b"".join(chunks), "more_body": not self.is_received}
 
+    @property
+    def size(self) -> int:
+        """How many bytes of the body have come and were not taken."""
+        return sum(map(len, self._chunks))
+
+    def whole_body(self) -> bytes:
+        """Return the body of a request that has come whole."""
+        chunks, self._chunks = self._chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
     async def send(self, message: Message) -> None:
         """Take the response's head or a piece of its body; the last piece sends it."""
         if message["type"] == "http.response.start":
@@ -88,13 +115,25 @@ class Exchange:
             return
         self._pieces.append(message.get("body", b""))
         if not message.get("more_body"):
+            assert self._start is not None
             await self._wire.writable()
-            self._respond(b"".join(self._pieces))
+            start, pieces, self._start, self._pieces = self._start, self._pieces, None, []  # a connection keeps its last exchange
+            self.respond(start["status"], start["headers"], b"".join(pieces))
 
-    def _respond(self, body: bytes) -> None:
-        assert self._start is not None
-        lines = [STATUS_LINES[self._start["status"]], self._wire.date_line, b"content-length: %d\r\n" % len(body)]
-        for name, value in self._start["headers"]:
+    def finish(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the whole response, as soon as the client reads, and let what follows have its turn."""
+        if not self._wire.is_writable:
+            self._wire.finish_later(self, status, headers, body)
+            return
+        try:
+            self.respond(status, headers, body)
+        finally:
+            self._wire.finish(self)
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Write the whole response."""
+        lines = [STATUS_LINES[status], self._wire.date_line, b"content-length: %d\r\n" % len(body)]
+        for name, value in headers:
             if name != b"content-length":
                 lines.append(b"%b: %b\r\n" % (name, value))
         if not self.keep_alive or not self.is_received:
@@ -107,7 +146,6 @@ class Exchange:
             raise ValueError("A header of a response holds a line end.")
         self._wire.write(b"%b\r\n%b" % (head, b"" if self.scope["method"] == "HEAD" else body))
         self.is_answered = True
-        self._start, self._pieces = None, []  # a connection keeps its last exchange, and should not keep its answer
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -110,9 +110,9 @@ class Invocations:
 
     async def _read(self, call: Call, receive: Receive, length: int, most: int) -> bytes:
         try:
-            return await read_body(self._engine, call, receive, length, min(most, self._engine.max_body_bytes))
+            return await read_body(self._engine, call, receive, length, min(most, self._engine.bodies.max_bytes))
         except PayloadTooLarge as error:
-            if self._engine.max_body_bytes < most:
+            if self._engine.bodies.max_bytes < most:
                 raise
             raise PayloadTooLarge(f"The payload is longer than {most:,} bytes, which is what Lambda takes of such a call.") from error
 

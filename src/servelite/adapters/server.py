@@ -6,6 +6,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ async def _serve(engine: Engine, guard: "Guard", listener: socket.socket, ready:
     try:
         if application := await _start(engine, guard, signalled):
             _settle_garbage()
-            server = await _listen(application, engine, listener)
+            server = await _listen(application, engine, guard, listener)
             reloading = asyncio.create_task(reload_edited(engine, watched)) if watched else None
             await asyncio.sleep(0)  # the first edit may follow the word that it serves at once
             ready()
@@ -113,10 +114,11 @@ def _application(engine: Engine, guard: "Guard") -> "App":
     return gateway(engine, guard)
 
 
-async def _listen(application: "App", engine: Engine, listener: socket.socket) -> "WebServer":
+async def _listen(application: "App", engine: Engine, guard: "Guard", listener: socket.socket) -> "WebServer":
+    from servelite.adapters.native import begin_call
     from servelite.adapters.web import WebServer
 
-    server = WebServer(application, engine.new_id)
+    server = WebServer(application, engine.new_id, partial(begin_call, engine, guard))
     try:
         await server.start(listener)
     except OSError as error:  # another process bound the same port between our bind and our listen

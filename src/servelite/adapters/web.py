@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 from servelite.adapters.asgi import App
 from servelite.adapters.connection import Connection
+from servelite.adapters.host import BeginAtOnce
 
 BACKLOG = 2048
 """Connections the kernel holds while the gateway is busy."""
@@ -20,10 +21,11 @@ SEND_S = 5.0
 
 
 class WebServer:
-    """Serves an ASGI application over HTTP/1.1."""
+    """Serves an ASGI application over HTTP/1.1, but for what `begin` takes: requests that have come whole and need no task of their own."""
 
-    def __init__(self, application: App, new_id: Callable[[], str]) -> None:
+    def __init__(self, application: App, new_id: Callable[[], str], begin: BeginAtOnce = lambda _: None) -> None:
         self.application = application
+        self.begin = begin
         self._new_id = new_id
         self.connections: set[Connection] = set()
         self.is_closing = False

@@ -14,7 +14,8 @@ from servelite.core.errors import DefinitionError
 from servelite.core.ports import Worker
 from servelite.core.settings import Settings
 from servelite.runtime.beside import Beside
-from servelite.runtime.engine import MIB, Engine
+from servelite.runtime.bodies import MIB
+from servelite.runtime.engine import Engine
 from servelite.runtime.environments import check_here, interpreter, runs_elsewhere
 from servelite.runtime.folders import find_beside, find_function, find_functions
 from servelite.runtime.ids import Ids, LastingIds
@@ -46,7 +47,7 @@ def gateway_engine(
     found = find_functions(paths)
     meter = open_meter(ledger, settings or read_settings_file(), _now_us, with_keeper=with_keeper)
     engine = _engine(found, _new_process, meter, machine)
-    engine.max_body_bytes = max_body_bytes
+    engine.bodies.max_bytes = max_body_bytes
     engine.children.add = engine.add if with_those_beside else None
     return engine
 
@@ -67,7 +68,7 @@ def inline_engine(folder: Path, ledger: str = DEFAULT_LEDGER, settings: Settings
     machine = Machine(Cores(1), Memory(sys.maxsize))  # this process, for as long as it likes
     meter = open_meter(ledger, known, _now_us, with_keeper=False)
     engine = _engine(found, lambda _, folder, __: InlineWorker(folder, beside.ask, beside.stop), meter, machine, with_stages=False)
-    engine.max_body_bytes = sys.maxsize
+    engine.bodies.max_bytes = sys.maxsize
     return engine
 
 
@@ -96,7 +97,7 @@ def lambda_engine(
         machine = Machine(Cores(1, most_workers=1), Memory(sys.maxsize))
         ids = LastingIds(time.time, random.SystemRandom().getrandbits)  # copies of a process that was frozen have no state in common
         engine = _engine(folders, new_worker, meter, machine, ids=ids)
-        engine.max_body_bytes = sys.maxsize  # what is too large for Lambda never comes here
+        engine.bodies.max_bytes = sys.maxsize  # what is too large for Lambda never comes here
         return engine
 
     def new_worker(_: str, folder: Path, __: int) -> Worker:

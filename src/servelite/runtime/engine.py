@@ -4,39 +4,32 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from servelite.core.call import FOREVER_S, Answer, Call
-from servelite.core.errors import DefinitionError, NoWorker, Overloaded, ServeliteError
+from servelite.core.errors import DefinitionError, NoWorker, ServeliteError
 from servelite.core.function import Description
+from servelite.runtime.bodies import MIB, Bodies
 from servelite.runtime.children import Children
+from servelite.runtime.going_on import GoingOn
 from servelite.runtime.ids import Ids
 from servelite.runtime.machine import Memory
 from servelite.runtime.metering import Meter
 from servelite.runtime.pipelines import Pipelines
 from servelite.runtime.pool import Pool
-from servelite.runtime.refusals import check_media_type, no_function, not_run, too_large
+from servelite.runtime.refusals import check_media_type, no_function, not_run
 from servelite.runtime.resolution import Resolution
 from servelite.runtime.starting import FindStage, Starting
+from servelite.runtime.waiting import Waiting
 from servelite.runtime.watch import Watch
-
-MIB = 1024 * 1024
-
-BODIES_BYTES = 64 * MIB
-"""What large bodies of calls that are read, wait or run may take together: ten of the default limit."""
 
 OTHERS_START_S = 10.0
 """A server waits so long for all of its functions; then it serves those that are ready, while the others go on starting."""
 
 LEAVE_LOOK_S = 0.05
 """How often it is looked whether a run that nobody waits for has ended."""
-
-LAST_S = 2.0
-"""How long the end waits for what goes on though nobody waits for it."""
-
-Result = TypeVar("Result")
 
 ReadBody = Callable[[], Awaitable[bytes]]
 
@@ -66,7 +59,7 @@ class Engine:
         self._pipelines = Pipelines(self.pools, self.resolution, meter, self.ids.of_stage)
         self.meter = meter
         self.accounts = meter.accounts
-        self.max_body_bytes = max_body_bytes
+        self.bodies = Bodies(max_body_bytes)
         self.folders: Mapping[str, Path] = {}  # where the functions come from, for those who watch for edits
         self.ledger = meter.ledger
         self.ends_s = FOREVER_S
@@ -75,8 +68,7 @@ class Engine:
         self._watch = Watch(self._look)
         self.now_s = now_s
         self._running = 0
-        self._held_bytes = 0
-        self._going_on: set[asyncio.Task[Any]] = set()
+        self._going_on = GoingOn()
         self._starting = Starting(self.pools, self.resolution, find_stage, self._take_in)
         self.refused: Counter[str] = Counter()
         self._is_draining = False
@@ -124,15 +116,8 @@ class Engine:
             CallerError: there is no such function, or it does not take such a body.
             ServiceError: the call could not be run or recorded.
         """
-        pool = self._find(call.function)
-        if self._is_draining and call.above is None:  # what runs is let end, with the calls that it makes
-            raise not_run(call.function)
-        description = self.describe(call.function)
-        check_media_type(description, call)
+        pool, description = self._let_in(call)
         answering = self._pipelines if description.pipeline else pool
-        call.ends_s = min(call.ends_s, self.ends_s)
-        self.accounts.quotas.enter(call)
-        self._running += 1
         try:
             if not call.repeat_key:
                 self.accounts.quotas.hold(call, description.limits)
@@ -141,22 +126,58 @@ class Engine:
         except BaseException:
             self._leave(call)
             raise
-        if not call.repeat_key:
-            return await self._run(pool, answering, call)
-        # who sends such a key means to ask again: the call goes on when its client leaves
-        return await asyncio.shield(self._begin(self._run_once(answering, description, call)))
-
-    async def _run(self, pool: Pool, answering: Pool | Pipelines, call: Call) -> Answer:
+        if call.repeat_key:  # who sends such a key means to ask again: the call goes on when its client leaves
+            return await asyncio.shield(self._going_on.begin(self._run_once(answering, description, call)))
+        if answering is pool:
+            return await self._submit(pool, call)
         try:
-            answer = await answering.answer(call)
+            return await answering.answer(call)
+        finally:
+            self._leave(call)
+
+    def begin(self, call: Call) -> "asyncio.Future[Answer]":
+        """Answer a call to a plain function, whose body is there; see `call`. It is cancelled when its client leaves."""
+        pool, description = self._let_in(call)
+        try:
+            self.accounts.quotas.hold(call, description.limits)
+            pool.admit(call)
+            self.bodies.check(call)
         except BaseException:
-            if pool.runs(call):  # its client left, and its worker goes on: until then it holds what it held
-                self._begin(self._leave_late(pool, call))
-            else:
-                self._leave(call)
+            self._leave(call)
             raise
-        self._leave(call)
-        return answer
+        return self._submit(pool, call)
+
+    def _let_in(self, call: Call) -> tuple[Pool, Description]:
+        """Let a call in as far as its head tells; it leaves with `_leave`."""
+        pool = self._find(call.function)
+        if self._is_draining and call.above is None:  # what runs is let end, with the calls that it makes
+            raise not_run(call.function)
+        description = pool.description
+        if description.pipeline is not None:
+            description = self.resolution.find(call.function).description
+        check_media_type(description, call)
+        call.ends_s = min(call.ends_s, self.ends_s)
+        self.accounts.quotas.enter(call)
+        self._running += 1
+        return pool, description
+
+    def _submit(self, pool: Pool, call: Call) -> "asyncio.Future[Answer]":
+        """Have a call run by a worker, and leave."""
+        try:
+            waiting = pool.begin(call)
+        except BaseException:
+            self._leave(call)
+            raise
+        waiting.answer.add_done_callback(partial(self._settle, pool, waiting))
+        return waiting.answer
+
+    def _settle(self, pool: Pool, waiting: Waiting, answer: "asyncio.Future[Answer]") -> None:
+        if answer.cancelled() and pool.give_up(waiting):
+            self._going_on.begin(
+                self._leave_late(pool, waiting.call)
+            )  # its client left, and its worker goes on: until then it holds what it held
+        else:
+            self._leave(waiting.call)
 
     async def _run_once(self, answering: Pool | Pipelines, description: Description, call: Call) -> Answer:
         """Answer a call with an Idempotency-Key: from what is kept, where it repeats one."""
@@ -177,23 +198,10 @@ class Engine:
             await asyncio.sleep(LEAVE_LOOK_S)
         self._leave(call)
 
-    def _begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
-        """Go on with something whoever waits for it."""
-        task = asyncio.create_task(work)
-        self._going_on.add(task)
-        task.add_done_callback(self._end)
-        return task
-
-    def _end(self, task: "asyncio.Task[Any]") -> None:
-        self._going_on.discard(task)
-        if not task.cancelled():
-            task.exception()  # its client may be gone, and nobody else asks
-
     def _leave(self, call: Call) -> None:
         """Give back what a call held."""
         self.accounts.quotas.leave(call)
-        self._held_bytes -= call.held_bytes
-        call.body = b""  # whatever still knows the call, its body is not kept with it
+        self.bodies.give_back(call)
         self._running -= 1
         if self._is_draining and not self._running:
             self._drained.set()
@@ -202,16 +210,8 @@ class Engine:
         if read_body is not None:
             call.body = await read_body()
         elif call.above is not None:  # it came from a handler
-            self.hold(call, len(call.body))
-        if len(call.body) > self.max_body_bytes:
-            raise too_large(self.max_body_bytes)
-
-    def hold(self, call: Call, size: int) -> None:
-        """Count the `size` bytes that have come of a large body; Overloaded where all bodies together would take too much memory."""
-        self._held_bytes += size - call.held_bytes
-        call.held_bytes = size
-        if self._held_bytes > max(BODIES_BYTES, 4 * self.max_body_bytes) and self._held_bytes > size:
-            raise Overloaded("The server holds as many large bodies as it has memory for. Try again later, or send less at a time.")
+            self.bodies.hold(call, len(call.body))
+        self.bodies.check(call)
 
     def new_id(self) -> str:
         """Return a request id that no other call has."""
@@ -280,8 +280,7 @@ class Engine:
         try:
             await asyncio.gather(*(pool.stop() for pool in self.pools.values()))
             await self._pipelines.stop()
-            if self._going_on:
-                await asyncio.wait(self._going_on, timeout=LAST_S)
+            await self._going_on.end()
         finally:
             await self.accounts.stop()
             await self.meter.close()

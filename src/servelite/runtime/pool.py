@@ -74,6 +74,11 @@ class Pool:
             raise no_worker(self.name)
         return self.workers.description
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its calls wait for one of its workers and nothing else; not known before the first has started."""
+        return self.workers.description is not None and self.workers.description.pipeline is None
+
     def admit(self, call: Call) -> None:
         """Refuse a call that would wait for too long, before its body is read.
 
@@ -105,15 +110,19 @@ class Pool:
             ServiceError: the call could not be run or recorded.
             Overloaded: it has waited too long.
         """
-        if self._queue.ahead_of(call.depth) >= QUEUE_LIMIT:  # others may have come while its body did
-            raise self._counted(queue_full(self.name, QUEUE_LIMIT))
-        waiting = self.submit(call)
+        waiting = self.begin(call)
         try:
             return await waiting.answer
         except asyncio.CancelledError:
             if waiting.answer.cancelled():  # its client is gone
                 self.give_up(waiting)
             raise
+
+    def begin(self, call: Call) -> Waiting:
+        """Have a call wait for a worker that was admitted before; others may have come while its body did. See `answer`."""
+        if self._queue.ahead_of(call.depth) >= QUEUE_LIMIT:
+            raise self._counted(queue_full(self.name, QUEUE_LIMIT))
+        return self.submit(call)
 
     def submit(self, call: Call) -> Waiting:
         """Have a call wait for a worker; ServiceError where there can't be one."""
