@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from servelite.adapters.connection import EMPTY_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, SLICE_BYTES, SLOW_S, Connection
+from servelite.adapters.connection import Connection
 from servelite.adapters.exchange import Exchange
 from servelite.adapters.head import HEAD_BYTES, HEAD_LINES, URL_BYTES
+from servelite.adapters.known_heads import KnownHeads
+from servelite.adapters.patience import EMPTY_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, SLICE_BYTES, SLOW_S
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +77,7 @@ class Host:
     def __init__(self) -> None:
         self.loop: Any = Clock(asyncio.get_running_loop())
         self.connections: set[Connection] = set()
+        self.heads = KnownHeads()
         self.is_closing = False
         self.date_line = b"date: today\r\n"
         self.door = asyncio.Event()

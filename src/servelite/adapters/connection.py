@@ -14,28 +14,9 @@ from servelite.adapters.asgi import Headers
 from servelite.adapters.exchange import STATUS_LINES, Exchange
 from servelite.adapters.head import Head
 from servelite.adapters.host import Host, Running
+from servelite.adapters.patience import EMPTY_BYTES, IDLE_S, LINGER_BYTES, LINGER_S, PROGRESS_BYTES, SLICE_BYTES, SLOW_S
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.errors import BadRequest, HeadersTooLarge, ServeliteError
-
-SLOW_S = 10.0
-"""Seconds a client has for a request's head, and then for each PROGRESS_BYTES of its body, or of the answer that it reads."""
-
-PROGRESS_BYTES = 4 * 1024
-
-IDLE_S = 75.0
-"""Seconds a connection may be kept open between requests, as in nginx."""
-
-EMPTY_BYTES = 64 * 1024
-"""Most bytes that may come without completing a head or bringing a piece of body: headers, trailers, chunk extensions without end."""
-
-SLICE_BYTES = 16 * 1024
-"""How much is parsed at once: hundreds of pipelined requests at most, whose successors wait as bytes, which are smaller."""
-
-LINGER_S = 10.0
-"""Seconds that what a refused client still sends is read and dropped, so that it gets to read the refusal."""
-
-LINGER_BYTES = 64 * 1024 * 1024
-"""How much of it at most."""
 
 logger = logging.getLogger("servelite.http")
 
@@ -83,14 +64,23 @@ class Connection(asyncio.Protocol):
             self._running.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; what can't be answered soon waits unparsed."""
+        """Parse what came, unless it is known; what can't be answered soon waits unparsed."""
         if self._is_lingering:
             self._drop(data)
-        elif len(data) <= SLICE_BYTES and self._is_reading:
-            self._parse(data)
-        else:
+        elif len(data) > SLICE_BYTES or not self._is_reading:
             self._unparsed += data
             self._parse_slices()
+        elif self._exchange is not None or self._head.is_begun:
+            self._parse(data)
+        elif (known := self._server.heads.find(data)) is None:
+            self._parse(data)
+            self._learn(data)
+        else:
+            self.deadline = float("inf")
+            self._exchange = Exchange(self, known.scope, keep_alive=not self._server.is_closing, reading=known.reading)
+            self._exchange.take(data[known.head_bytes :])
+            self._exchange.end()
+            self._begin(self._exchange)
 
     def pause_writing(self) -> None:
         """Hold the next response: the client does not read."""
@@ -221,7 +211,8 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            await self._server.application(exchange.scope, exchange.receive, exchange.send)
+            scope = {**exchange.scope, "client": self._peer, "server": self._local}  # a known head has those of another connection
+            await self._server.application(scope, exchange.receive, exchange.send)
         except Exception:  # the gateway's outer edge: the log gets the reason
             logger.exception("%s %s failed in the gateway", exchange.scope["method"], exchange.scope["path"])
         self.finish(exchange)
@@ -236,6 +227,12 @@ class Connection(asyncio.Protocol):
         self.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+    def _learn(self, data: bytes) -> None:
+        """Remember the head of a call that came whole and alone."""
+        exchange = self._exchange
+        if exchange is not None and exchange.reading is not None and exchange.keep_alive and self._head.is_repeatable:
+            self._server.heads.learn(data, exchange.scope, exchange.reading)
 
     def _parse_slices(self) -> None:
         data, self._unparsed = self._unparsed, b""

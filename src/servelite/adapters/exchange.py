@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from servelite.adapters.asgi import Headers, Message, Scope
+from servelite.adapters.call_heads import Reading
 
 STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
@@ -46,6 +47,8 @@ class Wire(Protocol):
 class Exchange:
     """Collects a request's body as it arrives; writes the response in one piece once it is whole.
 
+    `reading` is what a call takes from its head, once that is read.
+
     An application that waits for something is an ASGI one, with `receive` and `send`; one that has what it needs takes
     the body with `whole_body` and gives its response to `finish`.
     """
@@ -60,11 +63,15 @@ class Exchange:
         "is_answered",
         "is_received",
         "keep_alive",
+        "reading",
         "scope",
     )
 
-    def __init__(self, wire: Wire, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
+    def __init__(
+        self, wire: Wire, scope: Scope, *, keep_alive: bool, expects_continue: bool = False, reading: Reading | None = None
+    ) -> None:
         self.scope = scope
+        self.reading = reading
         self.keep_alive = keep_alive
         self.is_received = False
         self.is_answered = False

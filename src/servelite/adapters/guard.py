@@ -56,15 +56,23 @@ class Guard:
             Forbidden: a page of another origin sent it.
             Unauthorized: it shows no key, or none that is valid.
         """
+        self.check_sender(scope)
+        return self.key(scope)
+
+    def check_sender(self, scope: Scope) -> None:
+        """Hold a head against what does not change while the server runs: its own names, and whose pages may send; see `check`."""
         headers = dict(scope["headers"])
         host = headers.get(b"host")  # HTTP/1.0 may leave it out; no browser does
         if host is not None and host not in self._known:
             self._meet(host, scope["server"][0])
         if scope["method"] not in SAFE_METHODS:
             self._check_origin(headers, scope.get("scheme", "http"))
+
+    def key(self, scope: Scope) -> ApiKey | None:
+        """Return the key that a request shows, None where none is needed; Unauthorized where there is none that is valid now."""
         if self._keyring is None or scope["path"] in OPEN_PATHS:
             return None
-        return self._keyring.holder(_as_bearer(headers.get(b"authorization", b"")))
+        return self._keyring.holder(_as_bearer(dict(scope["headers"]).get(b"authorization", b"")))
 
     def _meet(self, host: bytes, own_address: str) -> None:
         """Look at a Host for the first time."""

@@ -21,7 +21,7 @@ URL_BYTES = 8 * 1024
 class Head:
     """Takes what the parser reports of one head after the other."""
 
-    __slots__ = ("_bytes", "_framing", "_headers", "_hosts", "_url", "expects_continue", "is_begun")
+    __slots__ = ("_bytes", "_framing", "_headers", "_hosts", "_url", "_version", "expects_continue", "is_begun")
 
     def __init__(self) -> None:
         self.is_begun = False
@@ -35,6 +35,11 @@ class Head:
         self._framing = b""
         self.expects_continue = False
         self.is_begun = True
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the last head is complete, of HTTP/1.1, and says the body's length if there is one: its bytes say it all."""
+        return not (self.is_begun or self._framing or self.expects_continue or self._version != "1.1")
 
     def take_url(self, url: bytes) -> None:
         """A piece of the URL."""
@@ -58,7 +63,7 @@ class Head:
 
     def scope(self, parser: Any, client: Any, server: Any) -> Scope:
         """Return the complete head as an application sees it; BadRequest where it is ambiguous."""
-        version = parser.get_http_version()
+        version = self._version = parser.get_http_version()
         self._check(version, parser)
         url = self._url if self._url.startswith(b"/") else self._origin_form()
         raw_path, _, query = url.partition(b"?")

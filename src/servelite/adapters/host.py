@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from servelite.adapters.asgi import App
 from servelite.adapters.exchange import Exchange
+from servelite.adapters.known_heads import KnownHeads
 
 Running = asyncio.Future[Any]
 """What answers a request; cancelled when the client leaves."""
@@ -20,6 +21,7 @@ class Host(Protocol):
     loop: asyncio.AbstractEventLoop
     application: App
     begin: BeginAtOnce
+    heads: KnownHeads
     connections: set[Any]
     is_closing: bool
     date_line: bytes

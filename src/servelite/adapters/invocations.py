@@ -12,9 +12,10 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
+from servelite.adapters.call_heads import read_head
 from servelite.adapters.guard import check_scope
 from servelite.adapters.invoke_errors import MEDIA_TYPE, invoke_error, type_of
-from servelite.adapters.native import ClientGone, read_body, read_headers, receipt_headers, respond, retry_after
+from servelite.adapters.native import ClientGone, read_body, receipt_headers, respond, retry_after
 from servelite.core.accounts import ApiKey
 from servelite.core.call import Answer, Call
 from servelite.core.errors import (
@@ -81,7 +82,8 @@ class Invocations:
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send, key: ApiKey | None) -> None:
         headers = dict(scope["headers"])
-        length = read_headers(scope["headers"], call)
+        reading = read_head("", scope["headers"])
+        call.patience_s, call.repeat_key = reading.patience_s, reading.repeat_key
         if self._engine.meter.spans is not None:
             self._engine.meter.spans.begin(call, scope["headers"])
         call.function, qualifier = _named(scope)
@@ -99,7 +101,7 @@ class Invocations:
         most = MOST_ASYNC_BYTES if kind == "Event" else MOST_SYNC_BYTES
 
         async def read() -> bytes:
-            return _input(await self._read(call, receive, length, most), function)
+            return _input(await self._read(call, receive, reading.body_bytes, most), function)
 
         if kind == "Event":
             await self._begin(call, read)

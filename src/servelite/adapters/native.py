@@ -5,34 +5,23 @@ Plain ASGI, because this is the hot path: bytes go to the engine as they came.
 
 import asyncio
 import logging
-import re
-from collections.abc import Iterable
 from functools import partial
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
+from servelite.adapters.call_heads import Reading, read_head
 from servelite.adapters.exchange import Exchange
 from servelite.adapters.guard import Guard, check_scope
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.accounts import ApiKey
 from servelite.core.call import Answer, Call, Receipt
-from servelite.core.errors import BadRequest, ServeliteError, ServiceError, UnsupportedMediaType
+from servelite.core.errors import ServeliteError, ServiceError
 from servelite.runtime.engine import Engine
 from servelite.runtime.refusals import too_large
 
 PREFIX = "/functions/"
 
-MAX_SHOWN_HEADER = 100
-"""Bytes of a client's Content-Type that are kept; the longest real ones have about 70."""
-
-MOST_DEADLINE_DIGITS = 9
-"""Eleven days, in milliseconds."""
-
 SMALL_BODY_BYTES = 64 * 1024
 """Bodies up to here are bounded by the number of calls that may wait; larger ones are counted."""
-
-PREFERRED_WAIT = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\b", re.IGNORECASE)
-
-REPEAT_KEY = re.compile(rb"[!-~]{1,255}")
 
 logger = logging.getLogger("servelite.http")
 
@@ -45,8 +34,9 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
     """Answer one POST below `/functions/`, for the account of the key that was shown."""
     call = Call(engine.new_id(), _function(scope))
     try:
-        length = _let_in(engine, scope, call, key)
-        answer = await engine.call(call, lambda: read_body(engine, call, receive, length, engine.bodies.max_bytes))
+        reading = read_head(call.function, scope["headers"])
+        _let_in(engine, scope, call, reading, key)
+        answer = await engine.call(call, lambda: read_body(engine, call, receive, reading.body_bytes, engine.bodies.max_bytes))
     except ClientGone:
         return
     except Exception as error:  # noqa: BLE001  the gateway's outer edge
@@ -58,19 +48,22 @@ async def answer_call(engine: Engine, scope: Scope, receive: Receive, send: Send
 def begin_call(engine: Engine, guard: Guard, exchange: Exchange) -> "asyncio.Future[Answer] | None":
     """Begin to answer a request that has come whole, if it is a call that waits for its worker and nothing else; None if not.
 
-    Neither a task nor ASGI's messages are made for it: they took a third of the gateway's time for a call.
+    Neither a task nor ASGI's messages are made for it, which would be a third of the gateway's work for a call.
     """
-    scope = exchange.scope
-    if scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
-        return None
-    pool = engine.pools.get(_function(scope))
+    scope, reading = exchange.scope, exchange.reading
+    name = _called(scope) if reading is None else reading.function
+    pool = engine.pools.get(name)
     if pool is None or not pool.is_plain or exchange.size > SMALL_BODY_BYTES:
         return None
-    call = Call(engine.new_id(), pool.name)
+    call = Call(engine.new_id(), name)
     try:
-        _let_in(engine, scope, call, guard.check(scope))
-        if call.repeat_key:
-            return None
+        if reading is None:
+            guard.check_sender(scope)
+            reading = read_head(name, scope["headers"])
+            if reading.repeat_key:
+                return None
+            exchange.reading = reading
+        _let_in(engine, scope, call, reading, guard.key(scope))
         call.body = exchange.whole_body()
         answering = engine.begin(call)
     except Exception as error:  # noqa: BLE001  the gateway's outer edge
@@ -87,20 +80,24 @@ def _finish(engine: Engine, call: Call, exchange: Exchange, answering: "asyncio.
     exchange.finish(*(_response(call, answering.result()) if error is None else _refusal(engine, call, error)))
 
 
+def _called(scope: Scope) -> str:
+    """Return the function that a request calls, "" if none."""
+    return _function(scope) if scope["method"] == "POST" and scope["path"].startswith(PREFIX) else ""
+
+
 def _function(scope: Scope) -> str:
     name: str = scope["path"][len(PREFIX) :]
     return name.removesuffix("/")
 
 
-def _let_in(engine: Engine, scope: Scope, call: Call, key: ApiKey | None) -> int:
-    """Take from a request's head what its call needs, and return the body's length, 0 where it is not said."""
+def _let_in(engine: Engine, scope: Scope, call: Call, reading: Reading, key: ApiKey | None) -> None:
+    """Give a call what its request's head says, and let its key at its function."""
     if key is not None:
         check_scope(key, call.function, engine.pools)
         call.account, call.key_id = key.account, key.id
-    length = read_headers(scope["headers"], call)
+    call.media_type, call.patience_s, call.repeat_key = reading.media_type, reading.patience_s, reading.repeat_key
     if engine.meter.spans is not None:
         engine.meter.spans.begin(call, scope["headers"])
-    return length
 
 
 Response = tuple[int, Headers, bytes]
@@ -170,47 +167,6 @@ def receipt_headers(request_id: str, receipt: Receipt) -> Headers:
         (b"servelite-receipt", str(receipt).encode()),
         (b"server-timing", timing.encode()),
     ]
-
-
-def read_headers(headers: Iterable[tuple[bytes, bytes]], call: Call) -> int:
-    """Take from the headers what a call needs; return the body's length, 0 where it is not said."""
-    length = 0
-    call.media_type = ""
-    for name, value in headers:
-        if name == b"content-type":
-            call.media_type = value.partition(b";")[0].strip().lower()[:MAX_SHOWN_HEADER].decode("latin-1")
-        elif name == b"content-length":
-            length = int(value)
-        elif name == b"x-deadline-ms":
-            call.patience_s = _deadline_s(value)
-        elif name == b"idempotency-key":
-            call.repeat_key = _repeat_key(value)
-        elif name == b"prefer":
-            call.patience_s = call.patience_s or _preferred_wait_s(value)
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedMediaType("Compressed bodies are not taken. Send the body without Content-Encoding.")
-    return length
-
-
-def _deadline_s(value: bytes) -> float:
-    """Read X-Deadline-Ms: how long the caller waits for a worker."""
-    if not value.isdigit() or len(value) > MOST_DEADLINE_DIGITS or int(value) == 0:
-        raise BadRequest("X-Deadline-Ms is a whole number of milliseconds from 1, for example 500.")
-    return int(value) / 1000
-
-
-def _repeat_key(value: bytes) -> str:
-    """Read Idempotency-Key: an RFC 9651 string as the IETF draft has it, or bare as most clients send it."""
-    key = value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
-    if not REPEAT_KEY.fullmatch(key):
-        raise BadRequest("Idempotency-Key is 1 to 255 visible ASCII characters, for example a UUID.")
-    return key.decode("ascii")
-
-
-def _preferred_wait_s(value: bytes) -> float:
-    """Read RFC 7240's `Prefer: wait=SECONDS`; other preferences, and what can't be read, are ignored as it demands."""
-    found = PREFERRED_WAIT.search(value)
-    return float(found[1]) if found else 0.0
 
 
 async def read_body(engine: Engine, call: Call, receive: Receive, length: int, limit: int) -> bytes:

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from servelite.adapters.asgi import App
 from servelite.adapters.connection import Connection
 from servelite.adapters.host import BeginAtOnce
+from servelite.adapters.known_heads import KnownHeads
 
 BACKLOG = 2048
 """Connections the kernel holds while the gateway is busy."""
@@ -26,6 +27,7 @@ class WebServer:
     def __init__(self, application: App, new_id: Callable[[], str], begin: BeginAtOnce = lambda _: None) -> None:
         self.application = application
         self.begin = begin
+        self.heads = KnownHeads()
         self._new_id = new_id
         self.connections: set[Connection] = set()
         self.is_closing = False
