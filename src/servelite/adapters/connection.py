@@ -10,7 +10,6 @@ from typing import cast
 
 import httptools
 
-from servelite.adapters.asgi import Headers
 from servelite.adapters.exchange import STATUS_LINES, Exchange
 from servelite.adapters.head import Head
 from servelite.adapters.host import Host, Running
@@ -193,12 +192,12 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + (SLOW_S if self._head.is_begun else IDLE_S)
             self.resume_reading()
 
-    def finish_later(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+    def finish_later(self, exchange: Exchange, status: int, fields: bytes, body: bytes) -> None:
         """Respond once the client reads again, and go on."""
 
         async def respond() -> None:
             await self.writable()
-            exchange.respond(status, headers, body)
+            exchange.respond(status, fields, body)
             self.finish(exchange)
 
         self._running = self._loop.create_task(respond())

@@ -39,7 +39,7 @@ class Wire(Protocol):
         """Go on to what follows an exchange."""
         ...
 
-    def finish_later(self, exchange: "Exchange", status: int, headers: Headers, body: bytes) -> None:
+    def finish_later(self, exchange: "Exchange", status: int, fields: bytes, body: bytes) -> None:
         """Respond once the client reads again, and go on."""
         ...
 
@@ -125,35 +125,38 @@ class Exchange:
             assert self._start is not None
             await self._wire.writable()
             start, pieces, self._start, self._pieces = self._start, self._pieces, None, []  # a connection keeps its last exchange
-            self.respond(start["status"], start["headers"], b"".join(pieces))
+            self.respond(start["status"], field_lines(start["headers"]), b"".join(pieces))
 
-    def finish(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response, as soon as the client reads, and let what follows have its turn."""
+    def finish(self, status: int, fields: bytes, body: bytes) -> None:
+        """Send the whole response, as soon as the client reads, and let what follows have its turn; see `respond`."""
         if not self._wire.is_writable:
-            self._wire.finish_later(self, status, headers, body)
+            self._wire.finish_later(self, status, fields, body)
             return
         try:
-            self.respond(status, headers, body)
+            self.respond(status, fields, body)
         finally:
             self._wire.finish(self)
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write the whole response."""
-        lines = [STATUS_LINES[status], self._wire.date_line, b"content-length: %d\r\n" % len(body)]
-        for name, value in headers:
-            if name != b"content-length":
-                lines.append(b"%b: %b\r\n" % (name, value))
+    def respond(self, status: int, fields: bytes, body: bytes) -> None:
+        """Write the whole response; `fields` are the lines of its headers, as `field_lines` makes them."""
         if not self.keep_alive or not self.is_received:
             self.keep_alive = False  # what is left of the body is not waited for
-            lines.append(b"connection: close\r\n")
+            fields += b"connection: close\r\n"
         elif self.scope["http_version"] == "1.0":
-            lines.append(b"connection: keep-alive\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines):
-            raise ValueError("A header of a response holds a line end.")
-        self._wire.write(b"%b\r\n%b" % (head, b"" if self.scope["method"] == "HEAD" else body))
+            fields += b"connection: keep-alive\r\n"
+        sent = b"" if self.scope["method"] == "HEAD" else body
+        self._wire.write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINES[status], self._wire.date_line, len(body), fields, sent))
         self.is_answered = True
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def field_lines(headers: Headers) -> bytes:
+    """Write headers as lines, but for the body's length, which the response knows; ValueError where one holds a line end."""
+    lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"content-length"]
+    fields = b"".join(lines)
+    if fields.count(b"\n") != len(lines):
+        raise ValueError("A header of a response holds a line end.")
+    return fields

@@ -5,11 +5,11 @@ Plain ASGI, because this is the hot path: bytes go to the engine as they came.
 
 import asyncio
 import logging
-from functools import partial
+from functools import lru_cache, partial
 
 from servelite.adapters.asgi import Headers, Receive, Scope, Send
 from servelite.adapters.call_heads import Reading, read_head
-from servelite.adapters.exchange import Exchange
+from servelite.adapters.exchange import Exchange, field_lines
 from servelite.adapters.guard import Guard, check_scope
 from servelite.adapters.problems import MEDIA_TYPE, problem
 from servelite.core.accounts import ApiKey
@@ -53,31 +53,41 @@ def begin_call(engine: Engine, guard: Guard, exchange: Exchange) -> "asyncio.Fut
     scope, reading = exchange.scope, exchange.reading
     name = _called(scope) if reading is None else reading.function
     pool = engine.pools.get(name)
-    if pool is None or not pool.is_plain or exchange.size > SMALL_BODY_BYTES:
+    if pool is None or not pool.is_plain:
         return None
     call = Call(engine.new_id(), name)
+    on_end = partial(_finish, engine, call, exchange)
     try:
         if reading is None:
             guard.check_sender(scope)
             reading = read_head(name, scope["headers"])
-            if reading.repeat_key:
+            if reading.repeat_key or exchange.size > SMALL_BODY_BYTES:
                 return None
             exchange.reading = reading
         _let_in(engine, scope, call, reading, guard.key(scope))
         call.body = exchange.whole_body()
-        answering = engine.begin(call)
+        return engine.begin(call, on_end)
     except Exception as error:  # noqa: BLE001  the gateway's outer edge
-        answering = asyncio.get_running_loop().create_future()
-        answering.set_exception(error)
-    answering.add_done_callback(partial(_finish, engine, call, exchange))
-    return answering
+        refused: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        refused.add_done_callback(on_end)
+        refused.set_exception(error)
+        return refused
 
 
 def _finish(engine: Engine, call: Call, exchange: Exchange, answering: "asyncio.Future[Answer]") -> None:
     if answering.cancelled():  # the client is gone
         return
     error = answering.exception()
-    exchange.finish(*(_response(call, answering.result()) if error is None else _refusal(engine, call, error)))
+    if error is not None:
+        status, headers, body = _refusal(engine, call, error)
+        exchange.finish(status, field_lines(headers), body)
+        return
+    answer = answering.result()
+    if answer.error is not None:
+        status, headers, body = _response(call, answer)
+        exchange.finish(status, field_lines(headers), body)
+    else:
+        exchange.finish(200, b"content-type: %b\r\n%b" % (_media(answer.media_type), receipt_lines(call.id, answer.receipt)), answer.body)
 
 
 def _called(scope: Scope) -> str:
@@ -153,20 +163,27 @@ async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
 
 
 def _content_type(media_type: str) -> tuple[bytes, bytes]:
-    return b"content-type", media_type.encode() + (b"; charset=utf-8" if media_type.startswith("text/") else b"")
+    return b"content-type", _media(media_type)
+
+
+@lru_cache
+def _media(media_type: str) -> bytes:
+    """Return the value of a Content-Type header; of those that functions give there are few."""
+    return media_type.encode() + (b"; charset=utf-8" if media_type.startswith("text/") else b"")
 
 
 PROBLEM = _content_type(MEDIA_TYPE)
 
 
-def receipt_headers(request_id: str, receipt: Receipt) -> Headers:
-    """Write a receipt, and Server-Timing (ms) for browsers."""
+def receipt_lines(request_id: str, receipt: Receipt) -> bytes:
+    """Write a receipt as lines of a head, and Server-Timing (ms) for browsers."""
     timing = f"queue;dur={receipt.queue_us / 1000:.3f}, init;dur={receipt.init_us / 1000:.3f}, compute;dur={receipt.compute_us / 1000:.3f}"
-    return [
-        (b"x-request-id", request_id.encode()),
-        (b"servelite-receipt", str(receipt).encode()),
-        (b"server-timing", timing.encode()),
-    ]
+    return f"x-request-id: {request_id}\r\nservelite-receipt: {receipt}\r\nserver-timing: {timing}\r\n".encode()
+
+
+def receipt_headers(request_id: str, receipt: Receipt) -> Headers:
+    """Return the same as headers: a name and a value each."""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in receipt_lines(request_id, receipt).splitlines())]
 
 
 async def read_body(engine: Engine, call: Call, receive: Receive, length: int, limit: int) -> bytes:

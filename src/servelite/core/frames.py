@@ -107,8 +107,10 @@ def pack_batch(calls: Sequence[Call]) -> bytes:
     try:
         parts = [_COUNT.pack(len(calls))]
         for call in calls:
-            texts = call.id.encode(), call.media_type.encode(), call.account.encode(), call.part.encode(), call.traceparent.encode()
-            parts += (_CALL.pack(len(call.body), *map(len, texts), call.deadline_s), *texts, call.body)
+            id_, media, account, part = call.id.encode(), call.media_type.encode(), call.account.encode(), call.part.encode()
+            trace, body = call.traceparent.encode(), call.body
+            sizes = len(body), len(id_), len(media), len(account), len(part), len(trace)
+            parts += (_CALL.pack(*sizes, call.deadline_s), id_, media, account, part, trace, body)
     except struct.error as error:
         raise FrameError(f"A batch of {len(calls)} calls makes no frame: {error}.") from error
     return frame(Kind.BATCH, *parts)
@@ -152,7 +154,7 @@ def unpack_reply(payloads: Sequence[bytes], calls: int) -> BatchReply:
     for payload in payloads:
         fields = _Fields(payload)
         cpu_us, peak_kib, count = fields.take(_REPLY)
-        outcomes += (_read_outcome(fields) for _ in range(count))
+        outcomes += [_read_outcome(fields) for _ in range(count)]
         fields.end()
     if len(outcomes) != calls:
         raise FrameError(f"A batch of {calls} calls was answered with {len(outcomes)} outcomes.")
@@ -195,9 +197,10 @@ def unpack_told(payload: bytes) -> Told:
 
 def _read_outcome(fields: "_Fields") -> Outcome:
     body, code, compute_us = fields.take(_OUTCOME)
+    if not code:
+        return Outcome(fields.slice(body), None, compute_us)
     name = fields.text(code)
-    content = fields.slice(body)
-    return Outcome(b"", _failed(name, content), compute_us) if name else Outcome(content, None, compute_us)
+    return Outcome(b"", _failed(name, fields.slice(body)), compute_us)
 
 
 def _outcome(outcome: Outcome, most: int) -> bytes:

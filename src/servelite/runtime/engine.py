@@ -32,6 +32,7 @@ LEAVE_LOOK_S = 0.05
 """How often it is looked whether a run that nobody waits for has ended."""
 
 ReadBody = Callable[[], Awaitable[bytes]]
+OnEnd = Callable[["asyncio.Future[Answer]"], None]
 
 logger = logging.getLogger("servelite.engine")
 
@@ -135,8 +136,8 @@ class Engine:
         finally:
             self._leave(call)
 
-    def begin(self, call: Call) -> "asyncio.Future[Answer]":
-        """Answer a call to a plain function, whose body is there; see `call`. It is cancelled when its client leaves."""
+    def begin(self, call: Call, on_end: OnEnd) -> "asyncio.Future[Answer]":
+        """Answer a call to a plain function, whose body is there; see `call`. It is cancelled where its client leaves; `on_end` is told."""
         pool, description = self._let_in(call)
         try:
             self.accounts.quotas.hold(call, description.limits)
@@ -145,7 +146,7 @@ class Engine:
         except BaseException:
             self._leave(call)
             raise
-        return self._submit(pool, call)
+        return self._submit(pool, call, on_end)
 
     def _let_in(self, call: Call) -> tuple[Pool, Description]:
         """Let a call in as far as its head tells; it leaves with `_leave`."""
@@ -155,29 +156,30 @@ class Engine:
         description = pool.description
         if description.pipeline is not None:
             description = self.resolution.find(call.function).description
-        check_media_type(description, call)
+        if call.media_type not in description.takes:
+            check_media_type(description, call)
         call.ends_s = min(call.ends_s, self.ends_s)
         self.accounts.quotas.enter(call)
         self._running += 1
         return pool, description
 
-    def _submit(self, pool: Pool, call: Call) -> "asyncio.Future[Answer]":
+    def _submit(self, pool: Pool, call: Call, on_end: OnEnd | None = None) -> "asyncio.Future[Answer]":
         """Have a call run by a worker, and leave."""
         try:
             waiting = pool.begin(call)
         except BaseException:
             self._leave(call)
             raise
-        waiting.answer.add_done_callback(partial(self._settle, pool, waiting))
+        waiting.answer.add_done_callback(partial(self._settle, pool, waiting, on_end))
         return waiting.answer
 
-    def _settle(self, pool: Pool, waiting: Waiting, answer: "asyncio.Future[Answer]") -> None:
+    def _settle(self, pool: Pool, waiting: Waiting, on_end: OnEnd | None, answer: "asyncio.Future[Answer]") -> None:
         if answer.cancelled() and pool.give_up(waiting):
-            self._going_on.begin(
-                self._leave_late(pool, waiting.call)
-            )  # its client left, and its worker goes on: until then it holds what it held
+            self._going_on.begin(self._leave_late(pool, waiting.call))  # while its worker goes on, it holds what it held
         else:
             self._leave(waiting.call)
+        if on_end is not None:
+            on_end(answer)
 
     async def _run_once(self, answering: Pool | Pipelines, description: Description, call: Call) -> Answer:
         """Answer a call with an Idempotency-Key: from what is kept, where it repeats one."""

@@ -36,7 +36,7 @@ class Forecast:
 
     def wait_us(self, waiting: int, max_batch: int, workers: int) -> float:
         """Return how long the next call will wait behind `waiting` others, all workers being busy."""
-        return self.batch_us * (waiting // max_batch + 1) / max(1, workers)
+        return self.batch_us * (waiting // max_batch + 1) / (workers or 1)
 
     def is_dearer_than_a_start(self, ran_us: int, alone_us: int) -> bool:
         """Tell whether a run that nobody waits for should still take longer than a new worker takes to start.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from servelite.core.call import Answer, BatchReply, Call, Outcome, Receipt, Tally, proportionate
@@ -9,6 +10,12 @@ from servelite.core.errors import Cancelled, wire_code
 from servelite.core.function import Description
 from servelite.core.ports import Ledger, Row, Spans
 from servelite.runtime.accounts import Accounts
+
+PRICES = 4096
+"""Prices that are remembered: calls of a small model take the same few microseconds again and again."""
+
+Price = tuple[int, int, int]
+"""What a row says of it: memory_mib, cost_pico, mib_us."""
 
 
 class Wait(NamedTuple):
@@ -27,6 +34,7 @@ class Meter:
         self._quotas, self._repeats, self._tariff = accounts.quotas, accounts.repeats, accounts.quotas.tariff
         self._gateway = gateway
         self._now_us = now_us
+        self._price = lru_cache(PRICES)(self._priced)
         self.spans: Spans | None = None
         self.start_us = 0
         """What the start of this very process took that the next call waited for; 0 where none did, or one was told already."""
@@ -39,17 +47,19 @@ class Meter:
         """
         count, at_us = len(calls), self._now_us()
         cpu = proportionate(reply.cpu_us, [outcome.compute_us for outcome in reply.outcomes])
+        memory_mib = function.limits.memory_mib
         answers, settled = [], []
         if self.start_us:
             waits = self._with_start(waits)
-        for call, wait, outcome, cpu_us in zip(calls, waits, reply.outcomes, cpu, strict=True):
-            compute_us = outcome.compute_us
-            is_billed = outcome.error is None or outcome.error.billed
-            billed_us = self._tariff.billed_us(compute_us) if is_billed else 0
-            receipt = Receipt(compute_us, cpu_us, wait.queue_us, wait.init_us, count, wait.init_us > 0, billed_us)
-            answers.append(Answer(outcome.body, function.gives, receipt, outcome.error))
+        for call, (queue_us, init_us), (body, error, compute_us), cpu_us in zip(calls, waits, reply.outcomes, cpu, strict=True):
+            billed_us = self._tariff.billed_us(compute_us) if error is None or error.billed else 0
+            receipt = Receipt(compute_us, cpu_us, queue_us, init_us, count, init_us > 0, billed_us)
+            answer = Answer(body, function.gives, receipt, error)
+            answers.append(answer)
             if not call.is_settled:
-                settled.append((call, answers[-1], self._priced(call, at_us, answers[-1], reply.peak_kib, function)))
+                price = self._price(billed_us, memory_mib, call.tally is None)
+                row = self._row(call, at_us, answer, reply.peak_kib, function.version, price)
+                settled.append((call, answer, row))
         self._record(settled)
         return answers
 
@@ -94,22 +104,23 @@ class Meter:
             else:  # it is billed with the pipeline that it is a stage of
                 _add(call.tally, row)
 
-    def _priced(self, call: Call, at_us: int, answer: Answer, peak_kib: int, function: Description) -> Row:
-        billed_us, memory_mib = answer.receipt.billed_us, function.limits.memory_mib
+    def _priced(self, billed_us: int, memory_mib: int, is_own: bool) -> Price:  # noqa: FBT001  it is called by position, see `__init__`
         mib_us = self._tariff.mib_us(billed_us, memory_mib)
-        cost_pico = self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and call.tally is None))
-        return self._row(call, at_us, answer, peak_kib, function.version, (memory_mib, cost_pico, mib_us))
+        return memory_mib, self._tariff.cost_pico(self._tariff.units(billed_us, mib_us), int(billed_us > 0 and is_own)), mib_us
 
-    def _row(self, call: Call, at_us: int, answer: Answer, peak_kib: int, version: str, price: tuple[int, int, int]) -> Row:
+    def _row(self, call: Call, at_us: int, answer: Answer, peak_kib: int, version: str, price: Price) -> Row:
         error, receipt = answer.error, answer.receipt
         status, code = (error.status, wire_code(error)) if error else (200, "ok")
         memory_mib, cost_pico, mib_us = price
-        whose = call.id, at_us, call.account, call.function, status, code
-        times = receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch
-        sizes = len(call.body), len(answer.body), int(receipt.cold), receipt.billed_us
-        whence = call.key_id, version, call.parent, call.stage, memory_mib, cost_pico, self._gateway, mib_us
         # by position, because two dozen keywords a row take longer than all the rest; a test holds the order to Row's
-        return Row._make((*whose, *times, *sizes, *whence))
+        # fmt: off
+        return tuple.__new__(Row, (
+            call.id, at_us, call.account, call.function, status, code,
+            receipt.queue_us, receipt.init_us, receipt.compute_us, receipt.cpu_us, peak_kib, receipt.batch,
+            len(call.body), len(answer.body), int(receipt.cold), receipt.billed_us,
+            call.key_id, version, call.parent, call.stage, memory_mib, cost_pico, self._gateway, mib_us,
+        ))
+        # fmt: on
 
 
 def _add(tally: Tally, row: Row) -> None:

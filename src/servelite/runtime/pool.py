@@ -86,6 +86,10 @@ class Pool:
             Overloaded: the queue is full, or the wait would be longer than its caller's patience.
             NoWorker: there is no worker, and the last start of one failed.
         """
+        waiting, limits = self._queue.length, self.workers.limits
+        wait_us = self._forecast.wait_us(waiting, limits.max_batch, 1)
+        if self._dispatcher.fed and waiting < QUEUE_LIMIT and not call.depth and wait_us <= (call.patience_s or limits.timeout_s) * 1e6:
+            return  # as nearly all are; the others are looked at more closely
         if (refusal := self.refusal(call.patience_s, call.depth)) is not None:
             raise self._counted(refusal)
 
@@ -98,7 +102,7 @@ class Pool:
             return no_worker(self.name)
         if waiting >= QUEUE_LIMIT:
             return queue_full(self.name, QUEUE_LIMIT)
-        patience_us = self._patience_us(patience_s)
+        patience_us = (patience_s or self.workers.limits.timeout_s) * 1e6
         if self._wait_us(1, waiting) > patience_us or not self._dispatcher.fed:
             return self._refusal_beyond(patience_us, waiting, is_said=bool(patience_s), is_deep=depth > 0)
         return None
@@ -120,7 +124,7 @@ class Pool:
 
     def begin(self, call: Call) -> Waiting:
         """Have a call wait for a worker that was admitted before; others may have come while its body did. See `answer`."""
-        if self._queue.ahead_of(call.depth) >= QUEUE_LIMIT:
+        if self._queue.length >= QUEUE_LIMIT and self._queue.ahead_of(call.depth) >= QUEUE_LIMIT:
             raise self._counted(queue_full(self.name, QUEUE_LIMIT))
         return self.submit(call)
 
@@ -131,12 +135,13 @@ class Pool:
         if call.stage and self.workers.is_hopeless:  # other calls were told when they were to be let in
             raise no_worker(self.name)
         now_us = self.now_us()
-        until_us = now_us + self._patience_us(call.patience_s) if self._dispatcher.fed or call.patience_s else FOREVER
+        fed, limits = self._dispatcher.fed, self.workers.limits
+        until_us = now_us + int((call.patience_s or limits.timeout_s) * 1e6) if fed or call.patience_s else FOREVER
         waiting = Waiting(call, self._loop.create_future(), now_us, until_us)
         self._queue.add(waiting)
         if self._dispatcher.resting:
             self._dispatcher.wake()
-        else:
+        elif not fed or self._forecast.wait_us(self._queue.length, limits.max_batch, 1) > GROW_WAIT_US:
             self._grow()
         if call.depth:
             self._unstick()
@@ -221,9 +226,6 @@ class Pool:
         now_us = self.now_us()
         if self._forecast.is_dearer_than_a_start(now_us - lane.taken_us, now_us - lane.left_us):
             lane.worker.kill(Cancelled(f"Nobody waited any more, and the run of {self.name} was stopped."))
-
-    def _patience_us(self, said_s: float) -> int:
-        return int((said_s or self.workers.limits.timeout_s) * 1e6)
 
     def _wait_us(self, workers: int, waiting: int | None = None) -> float:
         ahead = self._queue.length if waiting is None else waiting

@@ -47,7 +47,8 @@ class Queue:
 
     def add(self, waiting: Waiting) -> None:
         """Put a call at the end of its line."""
-        self._line(waiting).append(waiting)
+        line = self._line(waiting) if self.is_by_depth else self._lines[0]
+        line.append(waiting)
         self.length += 1
 
     def add_again(self, batch: list[Waiting]) -> None:
