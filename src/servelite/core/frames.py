@@ -123,7 +123,7 @@ def unpack_batch(payload: bytes, function: str) -> list[Call]:
     calls = []
     for _ in range(count):
         body, *lengths, deadline_s = fields.take(_CALL)
-        id_, media, account, part, traceparent = map(fields.text, lengths)
+        id_, media, account, part, traceparent = [fields.text(length) if length else "" for length in lengths]
         calls.append(Call(id_, function, media, fields.slice(body), account, deadline_s, part=part, traceparent=traceparent))
     fields.end()
     return calls
