@@ -1,0 +1,90 @@
+"""The book of a load test: a tally for each function, the same second by second, and how busy those were who made the load."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from servelite.core.call import Receipt
+from servelite.tools.loadtest.tally import Tally, bucket, times_of
+
+
+@dataclass(slots=True)
+class Second:
+    """The calls that ended within a second: how long right answers took, and how many had none."""
+
+    times: Counter[int] = field(default_factory=Counter)
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Book:
+    """What was seen, by one process or by all.
+
+    seconds     by their number since 1970
+    begun_s, ended_s  when the first call was due, and when the last one ended, seconds since 1970
+    busy        for each process that makes load, the share of a core that it used
+    memory_mib  the memory limit of each function, which tariffs may weigh
+    """
+
+    functions: dict[str, Tally] = field(default_factory=dict)
+    seconds: dict[int, Second] = field(default_factory=dict)
+    begun_s: float = 0.0
+    ended_s: float = 0.0
+    busy: dict[str, float] = field(default_factory=dict)
+    memory_mib: dict[str, int] = field(default_factory=dict)
+
+    def count(self, function: str, now_s: float, took_us: int, error: str = "", words: str = "", receipt: Receipt | None = None) -> None:  # noqa: PLR0913  a call has as many sides
+        """Count a call that ended now."""
+        self.functions.setdefault(function, Tally()).count(took_us, error, words, receipt)
+        second = self.seconds.setdefault(int(now_s), Second())
+        if error:
+            second.failed += 1
+        else:
+            second.times[bucket(took_us)] += 1
+        self._span(now_s - took_us / 1e6, now_s)
+
+    def _span(self, begun_s: float, ended_s: float) -> None:
+        self.begun_s = min(self.begun_s, begun_s) if self.begun_s else begun_s
+        self.ended_s = max(self.ended_s, ended_s)
+
+    def add(self, other: "Book") -> None:
+        """Add what another book has."""
+        for name, tally in other.functions.items():
+            self.functions.setdefault(name, Tally()).add(tally)
+        for number, second in other.seconds.items():
+            mine = self.seconds.setdefault(number, Second())
+            mine.times.update(second.times)
+            mine.failed += second.failed
+        if other.begun_s:
+            self._span(other.begun_s, other.ended_s)
+        self.busy.update(other.busy)
+        self.memory_mib.update(other.memory_mib)
+
+    @property
+    def took_s(self) -> float:
+        """From the first call to the last answer."""
+        return self.ended_s - self.begun_s
+
+    @property
+    def busiest(self) -> float:
+        """The share of a core that the busiest of those who make load used: near 1, and it makes no more."""
+        return max(self.busy.values(), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as data that JSON and msgpack can say."""
+        return {
+            "functions": {name: tally.to_dict() for name, tally in self.functions.items()},
+            "seconds": [[number, one.failed, sorted(one.times.items())] for number, one in sorted(self.seconds.items())],
+            "begun_s": self.begun_s,
+            "ended_s": self.ended_s,
+            "busy": self.busy,
+            "memory_mib": self.memory_mib,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Book":
+        """Make it of what `to_dict` returned."""
+        functions = {name: Tally.from_dict(one) for name, one in data["functions"].items()}
+        seconds = {number: Second(times_of(times), failed) for number, failed, times in data["seconds"]}
+        return cls(**{**data, "functions": functions, "seconds": seconds})

@@ -1,0 +1,122 @@
+"""What Locust's users count beside its own statistics: a book in each process, that of the workers put together by the master."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import events, stats
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from servelite.assembly.environment import own_key
+from servelite.core.errors import ServeliteError
+from servelite.core.receipts import read_receipt
+from servelite.tools.loadtest.book import Book
+from servelite.tools.loadtest.learning import asker, learn
+from servelite.tools.loadtest.questions import Lesson, Reply
+from servelite.tools.loadtest.swarm.options import mix_of
+
+WRITE_S = 1.0
+EXIT_CODE = 3
+REPORTED = "servelite"
+
+logger = logging.getLogger(__name__)
+
+
+class Counting:
+    """The book of this process, and what it has learned of the functions; `weights` are those of the lessons."""
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.lessons: list[Lesson] = []
+        self.weights: list[float] = []
+        self._begun = time.perf_counter(), time.process_time()
+
+    def begin(self) -> None:
+        """Begin anew."""
+        self.book = Book(memory_mib={one.function.name: one.function.limits.memory_mib for one in self.lessons})
+        self._begun = time.perf_counter(), time.process_time()
+
+    def count(self, lesson: Lesson, took_s: float, reply: Reply, error: str, words: str) -> None:
+        """Count a call that ended now."""
+        header = reply.headers.get("servelite-receipt")
+        receipt = read_receipt(header) if header else None
+        self.book.count(lesson.function.name, time.time(), round(took_s * 1e6), error, words, receipt)
+
+    def note_busy(self, who: str) -> None:
+        """Note the share of a core that this process has used since it began."""
+        took_s = time.perf_counter() - self._begun[0]
+        self.book.busy[who] = (time.process_time() - self._begun[1]) / took_s if took_s else 0.0
+
+    def take(self, who: str) -> Book:
+        """Return the book to be handed on, and begin an empty one."""
+        self.note_busy(who)
+        taken, self.book = self.book, Book(memory_mib=self.book.memory_mib)
+        return taken
+
+
+COUNTING = Counting()
+"""One a process, as Locust's own statistics."""
+
+
+def listen() -> None:
+    """Listen to Locust's events."""
+    stats.bucket_response_time = _finely
+    events.init.add_listener(_init)
+    events.test_start.add_listener(_start)
+    events.reset_stats.add_listener(COUNTING.begin)
+    events.report_to_master.add_listener(_report)
+    events.worker_report.add_listener(_merge)
+
+
+def _finely(ms: float) -> int:
+    """Round a time to three digits: Locust has whole milliseconds, in which a call of these may come several times."""
+    return float(f"{ms:.3g}")  # type: ignore[return-value]  # a number, says Locust's manual
+
+
+def _init(environment: Environment, **_: Any) -> None:
+    file = environment.parsed_options.book if environment.parsed_options else ""
+    if file and not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(_write_again, environment, Path(file))
+        environment.events.quit.add_listener(lambda **_: _write(environment, Path(file)))
+
+
+def _start(environment: Environment, **_: Any) -> None:
+    """Learn before the first user starts; who can't learn ends the run."""
+    if not isinstance(environment.runner, MasterRunner):
+        options = environment.parsed_options
+        try:
+            mix = mix_of(options)
+            COUNTING.lessons = learn(asker(environment.host or "", own_key()), mix, options.sizes if options else "examples")
+            COUNTING.weights = [mix.get(one.function.name, 1.0) for one in COUNTING.lessons]
+        except ServeliteError as error:
+            logger.error("%s", error.detail)
+            environment.process_exit_code = EXIT_CODE
+            COUNTING.lessons = []
+    COUNTING.begin()
+
+
+def _report(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    data[REPORTED] = COUNTING.take(client_id).to_dict()
+
+
+def _merge(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    if REPORTED in data:
+        COUNTING.book.add(Book.from_dict(data[REPORTED]))
+
+
+def _write_again(environment: Environment, file: Path) -> None:
+    while True:
+        gevent.sleep(WRITE_S)
+        _write(environment, file)
+
+
+def _write(environment: Environment, file: Path) -> None:
+    if not isinstance(environment.runner, MasterRunner):
+        COUNTING.note_busy("local")
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(COUNTING.book.to_dict()), encoding="utf-8")
+    draft.rename(file)  # at once: it is never read half written
