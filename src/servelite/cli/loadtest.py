@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from servelite.assembly.environment import own_key, read_settings_file
 from servelite.cli.loadtest_page import Report, as_html, as_json, as_page, draw
 from servelite.cli.options import Number, check_png, config_option
 from servelite.cli.output import print_page
+from servelite.cli.picture import require_matplotlib
 from servelite.core.errors import DefinitionError
 from servelite.tools.loadtest.book import Book
 from servelite.tools.loadtest.capacity import Capacity, Step, came_through, find_capacity
@@ -51,12 +53,16 @@ class Duration(click.ParamType[int, Any]):
 
 @click.command("loadtest")
 @click.argument("path")
-@click.option("--users", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Callers; each calls again when it is answered.")
+@click.option(
+    "--users", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Callers; each calls again when it is answered."
+)
 @click.option("--spawn-rate", type=Number(0.1, 10_000), default=100.0, show_default=True, help="How many of them start a second.")
 @click.option("--time", "time_s", type=Duration(), help="How long, or how long each step of --find-capacity.  [default: 10s, 5s]")
 @click.option("--shape", type=click.Choice(list(SHAPES)), default="steady", show_default=True, help="How the load changes meanwhile.")
 @click.option("--rate", "rps", type=Number(0.1, 100_000), help="Calls a second instead, whatever the server does.")
-@click.option("--sizes", type=click.Choice(SIZES), default="examples", show_default=True, help="Inputs as in the examples, or some much longer.")
+@click.option(
+    "--sizes", type=click.Choice(SIZES), default="examples", show_default=True, help="Inputs as in the examples, or some much longer."
+)
 @click.option("--mix", metavar="NAME=N,…", help="How often each function is called, relative to the others.  [default: all alike]")
 @click.option("--url", help="Call a server that runs on this machine; PATH is then a function's name or folder, or '.' for all.")
 @click.option("--processes", type=click.IntRange(1, MOST_PROCESSES), default=1, show_default=True, help="Processes that make the load.")
@@ -80,6 +86,8 @@ def loadtest_command(**options: Any) -> None:
     """
     _check(options)
     require_locust()
+    if options["url"] is None and not Path(options["path"]).exists():
+        raise DefinitionError(f"There is no folder {options['path']}. PATH is a function's folder, or a folder of them; or give --url.")
     report = asyncio.run(_test(options))
     if options["png"]:
         draw(report, options["png"])
@@ -108,6 +116,13 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--find-capacity finds the rate itself, and tries each steadily. Leave --rate and --shape out.")
     if options["png"]:
         check_png(options["png"])
+    if options["png"] or options["html"]:
+        require_matplotlib()  # before the load, not after it
+
+
+def name_of(path: str) -> str:
+    """Return the name of a function that is named, or by its folder."""
+    return Path(path).resolve().name
 
 
 async def _test(options: dict[str, Any]) -> Report:
@@ -118,7 +133,7 @@ async def _test(options: dict[str, Any]) -> Report:
         work = Path(root)
         async with _server(options, work) as url:
             if options["url"] and not mix and options["path"] != ".":
-                mix = {Path(options["path"]).resolve().name: 1.0}
+                mix = {name_of(options["path"]): 1.0}
             functions = find_functions(asker(url, own_key()), mix)
             run = _run(options, tuple((one.name, mix.get(one.name, 1.0)) for one in functions))
             if options["is_search"]:
@@ -136,8 +151,6 @@ def _run(options: dict[str, Any], mix: tuple[tuple[str, float], ...]) -> Run:
 
 async def _search(run: Run, url: str, work: Path, empty: Report) -> Report:
     """Search the capacity, telling of each step; the report is of the best step that kept the SLO, or of the last."""
-    from dataclasses import replace
-
     books: dict[float, Book] = {}
 
     async def try_rate(rps: float) -> Step:
@@ -160,11 +173,7 @@ async def _server(options: dict[str, Any], work: Path) -> AsyncIterator[str]:
     if options["url"]:
         yield f"http://{HOST}:{local_port(options['url'], 'a load test')}"
         return
-    path = Path(options["path"])
-    if not path.exists():
-        raise DefinitionError(f"There is no folder {path}. PATH is a function's folder, or a folder of them; or give --url.")
-    config = options["config"].resolve() if options["config"] else None
-    async with serve(path.resolve(), work, config) as server:
+    async with serve(Path(options["path"]), work, options["config"]) as server:
         yield f"http://{HOST}:{server.port}"
 
 

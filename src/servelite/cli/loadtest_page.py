@@ -1,4 +1,4 @@
-"""What a load test came to as people read it, a table with sentences around it, or an HTML page; as programs read it, JSON; and as a picture."""
+"""What a load test came to as people read it, tables with sentences around them, or an HTML page; as programs read it, JSON; and drawn."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from servelite.cli.output import table
 from servelite.core.tariff import Tariff
 from servelite.core.version import VERSION
 from servelite.tools.loadtest.book import Book
-from servelite.tools.loadtest.capacity import Capacity
+from servelite.tools.loadtest.capacity import BUSY, Capacity
 from servelite.tools.loadtest.running import Run
 from servelite.tools.loadtest.slo import Objective, missed, said_us
 from servelite.tools.loadtest.summary import Row, errors, rows
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 ERROR_COLUMNS = ("function", "error", "count", "the first said")
 SLO_COLUMNS = ("objective", "seen", "")
-STEP_COLUMNS = ("calls a second", "p50", "p95", "p99", "errors", "the load's own CPU", "")
+STEP_COLUMNS = ("calls a second", "p50", "p95", "p99", "errors", "load busy", "")
+
+LEAST_SECOND_S = 0.3
+"""Of the first and the last second of a load there may be so little that it tells nothing."""
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #e3e8ee }
 th:first-child, td:first-child { text-align: left } th { color: #6b7785; font-weight: normal } img { max-width: 100% }
-.scroll { overflow-x: auto } @media (prefers-color-scheme: dark) { body { background: #14181d; color: #e3e8ee } td, th { border-color: #333b44 } }
+.scroll { overflow-x: auto }
+@media (prefers-color-scheme: dark) { body { background: #14181d; color: #e3e8ee } td, th { border-color: #333b44 } }
 """
 
 
@@ -111,13 +115,19 @@ def _verdict(report: Report) -> list[str]:
         told.append("Nothing was answered rightly.")
     elif report.objectives:
         told.append("The SLO was kept." if not report.missed else f"The SLO was missed: {', '.join(f'{one}' for one in report.missed)}.")
-    if report.capacity is None and report.book.busiest > 0.9:
-        told.append(f"Locust used {report.book.busiest:.0%} of a core: it was in its own way, and made times longer. Give it --processes.")
+    if report.capacity is None and report.book.busiest > BUSY:
+        told.append(
+            f"Locust wanted a core {report.book.busiest:.0%} of the time: it was in its own way, and made times longer. Try --processes."
+        )
     return told
 
 
 def _capacity(found: Capacity, objectives: str) -> str:
-    limit = "Then Locust itself was the bottleneck: give it --processes, or a machine of its own." if found.is_limited else ""
+    limit = (
+        "Then Locust itself was the bottleneck, for it wanted a core nearly all the time: try --processes, or a quieter machine."
+        if found.is_limited
+        else ""
+    )
     if found.kept_rps is None:
         return f"No rate keeps {objectives}. {limit}".strip()
     if found.missed_rps is None or found.is_limited:
@@ -134,7 +144,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "rows": [asdict(row) for row in report.rows],
         "errors": [dict(zip(("function", "code", "count", "words"), one, strict=True)) for one in errors(report.book)],
         "objectives": [
-            {"metric": one.metric, "limit": one.limit, "is_share": one.is_share, "kept": one not in report.missed} for one in report.objectives
+            {"metric": one.metric, "limit": one.limit, "is_share": one.is_share, "kept": one not in report.missed}
+            for one in report.objectives
         ],
         "capacity": found
         and {
@@ -143,19 +154,22 @@ def as_json(report: Report) -> dict[str, Any]:
             "is_limited": found.is_limited,
             "steps": [asdict(one) for one in found.steps],
         },
-        "seconds": [dict(zip(("at_s", "rps", "failed", "p50_us", "p95_us"), one, strict=True)) for one in _seconds(report.book)],
+        "seconds": [dict(zip(("at_s", "rps", "failed_ps", "p50_us", "p95_us"), one, strict=True)) for one in _seconds(report.book)],
         "took_s": report.book.took_s,
         "load_busy": report.book.busiest,
         "currency": report.tariff.currency,
     }
 
 
-def _seconds(book: Book) -> list[tuple[int, int, int, float | None, float | None]]:
-    first = min(book.seconds, default=0)
-    return [
-        (at - first, one.times.total(), one.failed, percentile_us(one.times, 0.5), percentile_us(one.times, 0.95))
-        for at, one in sorted(book.seconds.items())
-    ]
+def _seconds(book: Book) -> list[tuple[int, float, float, float | None, float | None]]:
+    """Return for each second its number, rates of right answers and of errors, and two percentiles; little of a second is left out."""
+    first, found = min(book.seconds, default=0), []
+    for at, one in sorted(book.seconds.items()):
+        covered_s = min(at + 1, book.ended_s) - max(at, book.begun_s)
+        if covered_s >= LEAST_SECOND_S:
+            rates = round(one.times.total() / covered_s, 1), round(one.failed / covered_s, 1)
+            found.append((at - first, *rates, percentile_us(one.times, 0.5), percentile_us(one.times, 0.95)))
+    return found
 
 
 def draw(report: Report, file: Path | IO[bytes]) -> None:
@@ -163,10 +177,21 @@ def draw(report: Report, file: Path | IO[bytes]) -> None:
     from servelite.cli.picture import Load, draw_load
 
     seconds = _seconds(report.book)
-    ms = [[None if one[place] is None else one[place] / 1000 for one in seconds] for place in (3, 4)]  # type: ignore[operator]
     title = f"{Path(report.path).name}: latency and throughput"
-    subtitle = _load(report).partition(": ")[2]
-    draw_load(file, Load(title, subtitle, [one[0] for one in seconds], *ms, [one[1] for one in seconds], [one[2] for one in seconds]))
+    load = Load(
+        title,
+        _load(report).partition(": ")[2],
+        [one[0] for one in seconds],
+        [_ms(one[3]) for one in seconds],
+        [_ms(one[4]) for one in seconds],
+        [one[1] for one in seconds],
+        [one[2] for one in seconds],
+    )
+    draw_load(file, load)
+
+
+def _ms(us: float | None) -> float | None:
+    return None if us is None else us / 1000
 
 
 def as_html(report: Report) -> str:

@@ -41,16 +41,19 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is drawn of a load test: second by second the median and the 95th percentile in ms, None where nothing was answered,
-    and how many calls were answered rightly, and how many not."""
+    """What is drawn of a load test, second by second.
+
+    p50_ms, p95_ms    the median and the 95th percentile, None where nothing was answered
+    answered, failed  calls a second that were answered rightly, and that were not
+    """
 
     title: str
     subtitle: str
     at_s: Sequence[int]
     p50_ms: Sequence[float | None]
     p95_ms: Sequence[float | None]
-    answered: Sequence[int]
-    failed: Sequence[int]
+    answered: Sequence[float]
+    failed: Sequence[float]
 
 
 def draw_days(file: Path, days: Sequence[tuple[date, int]], title: str, subtitle: str) -> None:
@@ -113,13 +116,20 @@ def draw_load(file: Path | IO[bytes], load: Load) -> None:
     figure.savefig(file, format="png")
 
 
-def _sheet(title: str, subtitle: str) -> "tuple[Figure, Axes]":
-    """Return an empty picture with its titles."""
+def require_matplotlib() -> None:
+    """Raise DefinitionError, with the cure, where matplotlib is not installed."""
     try:
-        from matplotlib.figure import Figure  # not pyplot, which looks for a display
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        import matplotlib.figure  # noqa: F401  it is there
     except ImportError as error:
         raise DefinitionError("Pictures are drawn with matplotlib, which is not installed: pip install 'servelite[plot]'") from error
+
+
+def _sheet(title: str, subtitle: str) -> "tuple[Figure, Axes]":
+    """Return an empty picture with its titles."""
+    require_matplotlib()
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout=ConstrainedLayoutEngine(w_pad=MARGIN_INCHES, h_pad=MARGIN_INCHES))
     axes = figure.add_subplot()
     axes.set_title(f"{title}\n", loc="left", color=INK, fontsize=15, fontweight="bold")

@@ -23,7 +23,7 @@ class Book:
 
     seconds     by their number since 1970
     begun_s, ended_s  when the first call was due, and when the last one ended, seconds since 1970
-    busy        for each process that makes load, the share of a core that it used
+    busy        for each process that makes load, the share of the time that it used a core, or waited for one
     memory_mib  the memory limit of each function, which tariffs may weigh
     """
 
@@ -34,7 +34,7 @@ class Book:
     busy: dict[str, float] = field(default_factory=dict)
     memory_mib: dict[str, int] = field(default_factory=dict)
 
-    def count(self, function: str, now_s: float, took_us: int, error: str = "", words: str = "", receipt: Receipt | None = None) -> None:  # noqa: PLR0913  a call has as many sides
+    def count(self, function: str, now_s: float, took_us: int, error: str = "", words: str = "", receipt: Receipt | None = None) -> None:
         """Count a call that ended now."""
         self.functions.setdefault(function, Tally()).count(took_us, error, words, receipt)
         second = self.seconds.setdefault(int(now_s), Second())
@@ -68,7 +68,7 @@ class Book:
 
     @property
     def busiest(self) -> float:
-        """The share of a core that the busiest of those who make load used: near 1, and it makes no more."""
+        """The share of the time that the busiest of those who make load wanted a core: near 1, it is in its own way."""
         return max(self.busy.values(), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:

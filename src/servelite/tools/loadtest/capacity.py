@@ -12,7 +12,7 @@ BISECTIONS = 4
 """After a doubling: what is found is within 1/16 of it."""
 
 BUSY = 0.9
-"""The share of a core beyond which who makes the load is in its own way: what it measures is itself."""
+"""Who makes the load and wants a core for more of the time than this is in its own way: what it measures is itself."""
 
 LATE_SHARE = 0.05
 """So many of the calls that were due may be missing at a step's end, beyond what chance does."""

@@ -66,7 +66,7 @@ def find_functions(ask: Ask, mix: Mapping[str, float]) -> list[Description]:
 
 
 def learn(ask: Ask, mix: Mapping[str, float], sizes: str = "examples") -> list[Lesson]:
-    """Return what can be asked of each function, with the answers: from its examples, else as the server gives them twice; see `find_functions`."""
+    """Return what can be asked of each function, with the answers: its examples', else what is given twice; see `find_functions`."""
     return [Lesson(one, tuple(_questions(ask, one, sizes))) for one in find_functions(ask, mix)]
 
 
@@ -117,4 +117,6 @@ def _get(ask: Ask, path: str) -> Any:
             raise DefinitionError(str(told["detail"]))
         return told
     except (ValueError, KeyError, TypeError) as error:
-        raise ServiceError(f"The server answers GET {path} with {reply.status}, not as servelite does. Is another one running there?") from error
+        raise ServiceError(
+            f"The server answers GET {path} with {reply.status}, not as servelite does. Is another one running there?"
+        ) from error

@@ -48,11 +48,11 @@ def errors(book: Book) -> list[tuple[str, str, int, str]]:
 
 
 def _row(name: str, tally: Tally, took_s: float, cost_pico: int) -> Row:
-    percentiles = (percentile_us(tally.times, share) for share in (0.5, 0.95, 0.99))
+    p50_us, p95_us, p99_us = (percentile_us(tally.times, share) for share in (0.5, 0.95, 0.99))
     rps = tally.good / took_s if took_s > 0 else 0.0
     million_micro = round(cost_pico / tally.receipts) if tally.receipts else None
     sums = (tally.compute_us, million_micro, tally.mean_batch, tally.queue_share)
-    return Row(name, tally.calls, tally.failed, rps, *percentiles, *sums)
+    return Row(name, tally.calls, tally.failed, rps, p50_us, p95_us, p99_us, *sums)
 
 
 def _cost_pico(tally: Tally, tariff: Tariff, memory_mib: int) -> int:

@@ -116,9 +116,9 @@ def percentile_us(times: Mapping[int, int], share: float) -> float | None:
     return None
 
 
-def times_of(pairs: Iterable[Iterable[int]]) -> Counter[int]:
+def times_of(pairs: Iterable[tuple[int, int]]) -> Counter[int]:
     """Make times of pairs of bucket and count."""
-    return Counter({one: count for one, count in pairs})
+    return Counter(dict(pairs))
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

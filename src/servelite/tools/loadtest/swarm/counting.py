@@ -33,12 +33,12 @@ class Counting:
         self.book = Book()
         self.lessons: list[Lesson] = []
         self.weights: list[float] = []
-        self._begun = time.perf_counter(), time.process_time()
+        self._begun = time.perf_counter(), _wanted_s()
 
     def begin(self) -> None:
         """Begin anew."""
         self.book = Book(memory_mib={one.function.name: one.function.limits.memory_mib for one in self.lessons})
-        self._begun = time.perf_counter(), time.process_time()
+        self._begun = time.perf_counter(), _wanted_s()
 
     def count(self, lesson: Lesson, took_s: float, reply: Reply, error: str, words: str) -> None:
         """Count a call that ended now."""
@@ -47,9 +47,9 @@ class Counting:
         self.book.count(lesson.function.name, time.time(), round(took_s * 1e6), error, words, receipt)
 
     def note_busy(self, who: str) -> None:
-        """Note the share of a core that this process has used since it began."""
+        """Note for how much of the time since it began this process has wanted a core."""
         took_s = time.perf_counter() - self._begun[0]
-        self.book.busy[who] = (time.process_time() - self._begun[1]) / took_s if took_s else 0.0
+        self.book.busy[who] = (_wanted_s() - self._begun[1]) / took_s if took_s else 0.0
 
     def take(self, who: str) -> Book:
         """Return the book to be handed on, and begin an empty one."""
@@ -58,13 +58,22 @@ class Counting:
         return taken
 
 
+def _wanted_s() -> float:
+    """Return how long this process has used a core, or waited for one that others used, as far as Linux tells."""
+    try:
+        used_ns, waited_ns, _ = Path("/proc/self/schedstat").read_text(encoding="ascii").split()
+    except OSError:
+        return time.process_time()
+    return (int(used_ns) + int(waited_ns)) / 1e9
+
+
 COUNTING = Counting()
 """One a process, as Locust's own statistics."""
 
 
 def listen() -> None:
     """Listen to Locust's events."""
-    stats.bucket_response_time = _finely
+    stats.bucket_response_time = _finely  # type: ignore[assignment]  # any number does, says Locust's manual
     events.init.add_listener(_init)
     events.test_start.add_listener(_start)
     events.reset_stats.add_listener(COUNTING.begin)
@@ -72,9 +81,9 @@ def listen() -> None:
     events.worker_report.add_listener(_merge)
 
 
-def _finely(ms: float) -> int:
+def _finely(ms: float) -> float:
     """Round a time to three digits: Locust has whole milliseconds, in which a call of these may come several times."""
-    return float(f"{ms:.3g}")  # type: ignore[return-value]  # a number, says Locust's manual
+    return float(f"{ms:.3g}")
 
 
 def _init(environment: Environment, **_: Any) -> None:
@@ -96,14 +105,24 @@ def _start(environment: Environment, **_: Any) -> None:
             logger.error("%s", error.detail)
             environment.process_exit_code = EXIT_CODE
             COUNTING.lessons = []
+            gevent.spawn(_give_up, environment)
     COUNTING.begin()
+
+
+def _give_up(environment: Environment) -> None:
+    """End what would make no calls: the process, or on its page the run; a worker is ended by its master."""
+    assert environment.runner is not None
+    if environment.parsed_options and environment.parsed_options.headless:
+        environment.runner.quit()
+    elif not isinstance(environment.runner, WorkerRunner):
+        environment.runner.stop()
 
 
 def _report(client_id: str, data: dict[str, Any], **_: Any) -> None:
     data[REPORTED] = COUNTING.take(client_id).to_dict()
 
 
-def _merge(client_id: str, data: dict[str, Any], **_: Any) -> None:
+def _merge(data: dict[str, Any], **_: Any) -> None:
     if REPORTED in data:
         COUNTING.book.add(Book.from_dict(data[REPORTED]))
 
