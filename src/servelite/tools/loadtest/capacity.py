@@ -71,6 +71,6 @@ async def find_capacity(try_rate: Callable[[float], Awaitable[Step]]) -> Capacit
 
 
 def _bounds(steps: list[Step]) -> tuple[float | None, float | None]:
-    missed_rps = min((one.rps for one in steps if not one.kept), default=None)
-    kept_rps = max((one.rps for one in steps if one.kept and (missed_rps is None or one.rps < missed_rps)), default=None)
-    return kept_rps, missed_rps
+    """Return the highest rate that was kept and the lowest that was not; all of the former are below all of the latter."""
+    kept, missed = ([one.rps for one in steps if one.kept is kept] for kept in (True, False))
+    return max(kept, default=None), min(missed, default=None)
