@@ -76,12 +76,12 @@ def test_headless_it_calls_all_functions_with_examples_and_tells_of_receipts(ser
     assert {one["name"] for one in json.loads((tmp_path / "seen.json").read_bytes())} == {"double", "shout"}
 
 
-def test_errors_are_named_by_the_code_of_their_problem(server: Server, tmp_path: Path) -> None:
-    """A master counts what its workers saw; one of them loses its server in the midst of the run."""
+def test_errors_are_counted_by_their_code(tmp_path: Path) -> None:
+    """Here by the one of calls whose server is gone."""
     own = Server(FUNCTIONS / "double", cwd=tmp_path).wait_ready()
     try:
         with locust(tmp_path, *headless(own, "--csv", "seen", "--only-summary")) as process:
-            until(lambda: b"POST /functions/double" in own.get("/metrics").body or calls(own) > 50)
+            until(lambda: calls(own) > 50)
             own.kill()
             process.communicate(timeout=ENDS_WITHIN_S)
     finally:

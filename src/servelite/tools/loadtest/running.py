@@ -127,5 +127,8 @@ def _progress(run: Run, book: Book) -> str:
 
 
 def _last_words(log: Path) -> str:
+    """Return what Locust complained of last, or else what it said last."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "Its last words: " + " | ".join(lines[-TOLD_LINES:]) if lines else "It said nothing."
+    complaints = [line.partition("/ERROR/")[2].partition(": ")[2] for line in lines if "/ERROR/" in line]
+    words = [line for line in complaints or lines if line.strip()][-TOLD_LINES:]
+    return f"Its last words: {' | '.join(words)}" if words else "It said nothing."

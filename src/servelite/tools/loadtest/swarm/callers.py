@@ -19,6 +19,13 @@ MOST_AT_ONCE = 64
 ENDS_WITHIN_S = 5.0
 
 
+class Failed(Exception):
+    """A call without a right answer, by its code: Locust counts errors by how they are written, and writes them with `repr`."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class Caller(FastHttpUser):
     """Calls again when it is answered; or, with `--rate`, at random moments so many times a second, whether it is answered or not."""
 
@@ -58,7 +65,7 @@ class Caller(FastHttpUser):
             error, words = lesson.judge(question, reply)
             response.request_meta["response_time"] = took_s * 1000  # from when it was due
             if error:
-                response.failure(error)
+                response.failure(Failed(error))
             else:
                 response.success()
         COUNTING.count(lesson, took_s, reply, error, words)
