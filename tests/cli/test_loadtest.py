@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 from tests.cli.command import RUN_WITHIN_S, servelite, servelite_here
 from tests.cli.conftest import FUNCTIONS
 from tests.cli.test_usage_picture import size
-from tests.server import Server, free_port
+from tests.server import Server, children, free_port, is_running, until
 
 DOUBLE, SHOUT = FUNCTIONS / "double", FUNCTIONS / "shout"
 
@@ -202,3 +203,38 @@ def test_on_a_terminal_it_tells_how_it_goes(tmp_path: Path, temporary: Path) -> 
     assert b" of 3 s, " in seen
     assert b"\n" not in seen.strip()  # on one line
     assert ": 1 user; " in out
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_that_was_started(tmp_path: Path, temporary: Path) -> None:
+    command = [sys.executable, "-m", "servelite", "loadtest", str(DOUBLE), "--time", "1h", "--processes", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        started = until(lambda: everything_below(process.pid, least=6))  # a server with keeper and worker, a master with two workers
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=RUN_WITHIN_S)
+    assert process.returncode == 1
+    assert said.decode().strip() == "Aborted!"
+    assert not [pid for pid in started if is_running(pid)]
+
+
+def everything_below(pid: int, least: int) -> set[int]:
+    """Return the processes that a process started, and those that they started; none while there are fewer."""
+    found, new = set[int](), {pid}
+    while new := {child for one in new for child in children(one)}:
+        found |= new
+    return found if len(found) >= least else set()
+
+
+@pytest.mark.slow
+def test_a_server_that_asks_for_a_key_is_shown_one(
+    tmp_path: Path, start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server(DOUBLE, "--require-key")
+    options = ["double", "--url", server.url, "--time", "1s", "--users", "1"]
+    done = servelite("loadtest", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "key" in done.stderr
+    key = servelite("keys", "create", "--account", "acme", cwd=tmp_path).stdout.split()[0]
+    monkeypatch.setenv("SERVELITE_KEY", key)
+    code, told = loaded(tmp_path, *options)
+    assert (code, told["errors"]) == (0, [])
