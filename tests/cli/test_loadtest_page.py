@@ -118,7 +118,7 @@ def test_json_has_all_of_it() -> None:
     assert told["errors"] == [{"function": "f", "code": "overloaded", "count": 1, "words": "It is busy."}]
     assert [(one["metric"], one["kept"]) for one in told["objectives"]] == [("p95", True), ("errors", False)]
     assert (told["capacity"]["kept_rps"], told["capacity"]["steps"][0]["rps"]) == (16, 16)
-    assert told["seconds"][0] == {
+    assert told["moments"][0] == {
         "at_s": 0,
         "rps": 100,
         "failed_ps": 0,
@@ -128,10 +128,10 @@ def test_json_has_all_of_it() -> None:
     assert (told["currency"], told["run"]["users"]) == ("USD", 2)
 
 
-def test_little_of_a_second_is_left_out_and_rates_are_of_what_there_was() -> None:
+def test_little_of_a_moment_is_left_out_and_rates_are_of_what_there_was() -> None:
     told = as_json(a_report(a_book(*[10] * 110, begun_s=1000.5)))
-    assert [(one["at_s"], one["rps"]) for one in told["seconds"]] == [(0, pytest.approx(100, abs=3)), (1, pytest.approx(100, abs=3))]
-    assert sum(one.times.total() for one in a_book(*[10] * 110, begun_s=1000.5).seconds.values()) == 110
+    assert [(one["at_s"], one["rps"]) for one in told["moments"]] == [(0, pytest.approx(100, abs=3)), (1, pytest.approx(100, abs=3))]
+    assert sum(one.times.total() for one in a_book(*[10] * 110, begun_s=1000.5).moments.values()) == 110
 
 
 @pytest.mark.parametrize("book", [a_book(*[10] * 500, failed=20), a_book(failed=2), Book()], ids=["a load", "only errors", "nothing"])

@@ -27,8 +27,8 @@ ERROR_COLUMNS = ("function", "error", "count", "the first said")
 SLO_COLUMNS = ("objective", "seen", "")
 STEP_COLUMNS = ("calls a second", "p50", "p95", "p99", "errors", "load busy", "")
 
-LEAST_SECOND_S = 0.3
-"""Of the first and the last second of a load there may be so little that it tells nothing."""
+LEAST_SHARE = 0.3
+"""Of the first and the last moment of a load there may be so little that it tells nothing."""
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
@@ -154,19 +154,19 @@ def as_json(report: Report) -> dict[str, Any]:
             "is_limited": found.is_limited,
             "steps": [asdict(one) for one in found.steps],
         },
-        "seconds": [dict(zip(("at_s", "rps", "failed_ps", "p50_us", "p95_us"), one, strict=True)) for one in _seconds(report.book)],
+        "moments": [dict(zip(("at_s", "rps", "failed_ps", "p50_us", "p95_us"), one, strict=True)) for one in _moments(report.book)],
         "took_s": report.book.took_s,
         "load_busy": report.book.busiest,
         "currency": report.tariff.currency,
     }
 
 
-def _seconds(book: Book) -> list[tuple[int, float, float, float | None, float | None]]:
-    """Return for each second its number, rates of right answers and of errors, and two percentiles; little of a second is left out."""
-    first, found = min(book.seconds, default=0), []
-    for at, one in sorted(book.seconds.items()):
-        covered_s = min(at + 1, book.ended_s) - max(at, book.begun_s)
-        if covered_s >= LEAST_SECOND_S:
+def _moments(book: Book) -> list[tuple[int, float, float, float | None, float | None]]:
+    """Return when each moment began, its rates of right answers and of errors, and two percentiles; little of a moment is left out."""
+    first, found = min(book.moments, default=0), []
+    for at, one in sorted(book.moments.items()):
+        covered_s = min(at + book.width_s, book.ended_s) - max(at, book.begun_s)
+        if covered_s >= LEAST_SHARE * book.width_s:
             rates = round(one.times.total() / covered_s, 1), round(one.failed / covered_s, 1)
             found.append((at - first, *rates, percentile_us(one.times, 0.5), percentile_us(one.times, 0.95)))
     return found
@@ -176,16 +176,16 @@ def draw(report: Report, file: Path | IO[bytes]) -> None:
     """Draw latency and throughput over time; see `picture.draw_load`."""
     from servelite.cli.picture import Load, draw_load
 
-    seconds = _seconds(report.book)
+    moments = _moments(report.book)
     title = f"{Path(report.path).name}: latency and throughput"
     load = Load(
         title,
         _load(report).partition(": ")[2],
-        [one[0] for one in seconds],
-        [_ms(one[3]) for one in seconds],
-        [_ms(one[4]) for one in seconds],
-        [one[1] for one in seconds],
-        [one[2] for one in seconds],
+        [one[0] for one in moments],
+        [_ms(one[3]) for one in moments],
+        [_ms(one[4]) for one in moments],
+        [one[1] for one in moments],
+        [one[2] for one in moments],
     )
     draw_load(file, load)
 

@@ -41,7 +41,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is drawn of a load test, second by second.
+    """What is drawn of a load test, moment by moment.
 
     p50_ms, p95_ms    the median and the 95th percentile, None where nothing was answered
     answered, failed  calls a second that were answered rightly, and that were not

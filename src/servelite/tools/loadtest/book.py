@@ -1,4 +1,4 @@
-"""The book of a load test: a tally for each function, the same second by second, and how busy those were who made the load."""
+"""The book of a load test: a tally for each function, the same moment by moment, and how busy those were who made the load."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from servelite.tools.loadtest.tally import Tally, bucket, times_of
 
 
 @dataclass(slots=True)
-class Second:
-    """The calls that ended within a second: how long right answers took, and how many had none."""
+class Moment:
+    """The calls that ended within a moment: how long right answers took, and how many had none."""
 
     times: Counter[int] = field(default_factory=Counter)
     failed: int = 0
@@ -21,14 +21,15 @@ class Second:
 class Book:
     """What was seen, by one process or by all.
 
-    seconds     by their number since 1970
+    moments     by the second since 1970 that each begins with; they last `width_s`
     begun_s, ended_s  when the first call was due, and when the last one ended, seconds since 1970
     busy        for each process that makes load, the share of the time that it used a core, or waited for one
     memory_mib  the memory limit of each function, which tariffs may weigh
     """
 
     functions: dict[str, Tally] = field(default_factory=dict)
-    seconds: dict[int, Second] = field(default_factory=dict)
+    moments: dict[int, Moment] = field(default_factory=dict)
+    width_s: int = 1
     begun_s: float = 0.0
     ended_s: float = 0.0
     busy: dict[str, float] = field(default_factory=dict)
@@ -37,11 +38,11 @@ class Book:
     def count(self, function: str, now_s: float, took_us: int, error: str = "", words: str = "", receipt: Receipt | None = None) -> None:
         """Count a call that ended now."""
         self.functions.setdefault(function, Tally()).count(took_us, error, words, receipt)
-        second = self.seconds.setdefault(int(now_s), Second())
+        moment = self.moments.setdefault(int(now_s) // self.width_s * self.width_s, Moment())
         if error:
-            second.failed += 1
+            moment.failed += 1
         else:
-            second.times[bucket(took_us)] += 1
+            moment.times[bucket(took_us)] += 1
         self._span(now_s - took_us / 1e6, now_s)
 
     def _span(self, begun_s: float, ended_s: float) -> None:
@@ -52,10 +53,10 @@ class Book:
         """Add what another book has."""
         for name, tally in other.functions.items():
             self.functions.setdefault(name, Tally()).add(tally)
-        for number, second in other.seconds.items():
-            mine = self.seconds.setdefault(number, Second())
-            mine.times.update(second.times)
-            mine.failed += second.failed
+        for at, moment in other.moments.items():
+            mine = self.moments.setdefault(at, Moment())
+            mine.times.update(moment.times)
+            mine.failed += moment.failed
         if other.begun_s:
             self._span(other.begun_s, other.ended_s)
         self.busy.update(other.busy)
@@ -75,7 +76,8 @@ class Book:
         """Return it as data that JSON and msgpack can say."""
         return {
             "functions": {name: tally.to_dict() for name, tally in self.functions.items()},
-            "seconds": [[number, one.failed, sorted(one.times.items())] for number, one in sorted(self.seconds.items())],
+            "moments": [[at, one.failed, sorted(one.times.items())] for at, one in sorted(self.moments.items())],
+            "width_s": self.width_s,
             "begun_s": self.begun_s,
             "ended_s": self.ended_s,
             "busy": self.busy,
@@ -86,5 +88,5 @@ class Book:
     def from_dict(cls, data: Mapping[str, Any]) -> "Book":
         """Make it of what `to_dict` returned."""
         functions = {name: Tally.from_dict(one) for name, one in data["functions"].items()}
-        seconds = {number: Second(times_of(times), failed) for number, failed, times in data["seconds"]}
-        return cls(**{**data, "functions": functions, "seconds": seconds})
+        moments = {at: Moment(times_of(times), failed) for at, failed, times in data["moments"]}
+        return cls(**{**data, "functions": functions, "moments": moments})

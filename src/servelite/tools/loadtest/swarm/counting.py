@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from servelite.tools.loadtest.questions import Lesson, Reply
 from servelite.tools.loadtest.swarm.options import mix_of
 
 WRITE_S = 1.0
+
+MOST_MOMENTS = 600
+"""Of a run that ends: more can't be seen in a picture, and would have to be written down."""
+
 EXIT_CODE = 3
 REPORTED = "servelite"
 
@@ -33,11 +38,12 @@ class Counting:
         self.book = Book()
         self.lessons: list[Lesson] = []
         self.weights: list[float] = []
+        self.width_s = 1
         self._begun = time.perf_counter(), _wanted_s()
 
     def begin(self) -> None:
         """Begin anew."""
-        self.book = Book(memory_mib={one.function.name: one.function.limits.memory_mib for one in self.lessons})
+        self.book = self._empty({one.function.name: one.function.limits.memory_mib for one in self.lessons})
         self._begun = time.perf_counter(), _wanted_s()
 
     def count(self, lesson: Lesson, took_s: float, reply: Reply, error: str, words: str) -> None:
@@ -54,8 +60,11 @@ class Counting:
     def take(self, who: str) -> Book:
         """Return the book to be handed on, and begin an empty one."""
         self.note_busy(who)
-        taken, self.book = self.book, Book(memory_mib=self.book.memory_mib)
+        taken, self.book = self.book, self._empty(self.book.memory_mib)
         return taken
+
+    def _empty(self, memory_mib: dict[str, int]) -> Book:
+        return Book(memory_mib=memory_mib, width_s=self.width_s)
 
 
 def _wanted_s() -> float:
@@ -90,11 +99,12 @@ def _init(environment: Environment, **_: Any) -> None:
     file = environment.parsed_options.book if environment.parsed_options else ""
     if file and not isinstance(environment.runner, WorkerRunner):
         gevent.spawn(_write_again, environment, Path(file))
-        environment.events.quit.add_listener(lambda **_: _write(environment, Path(file)))
+        environment.events.quit.add_listener(lambda **_: _write(environment, Path(file), COUNTING.book))
 
 
 def _start(environment: Environment, **_: Any) -> None:
     """Learn before the first user starts; who can't learn ends the run."""
+    COUNTING.width_s = max(1, round((environment.parsed_options.run_time or 0) / MOST_MOMENTS)) if environment.parsed_options else 1
     if not isinstance(environment.runner, MasterRunner):
         options = environment.parsed_options
         try:
@@ -130,12 +140,12 @@ def _merge(data: dict[str, Any], **_: Any) -> None:
 def _write_again(environment: Environment, file: Path) -> None:
     while True:
         gevent.sleep(WRITE_S)
-        _write(environment, file)
+        _write(environment, file, replace(COUNTING.book, moments={}))  # there may be many, and whoever looks meanwhile wants sums
 
 
-def _write(environment: Environment, file: Path) -> None:
+def _write(environment: Environment, file: Path, book: Book) -> None:
     if not isinstance(environment.runner, MasterRunner):
         COUNTING.note_busy("local")
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(COUNTING.book.to_dict()), encoding="utf-8")
+    draft.write_text(json.dumps(book.to_dict()), encoding="utf-8")
     draft.rename(file)  # at once: it is never read half written
