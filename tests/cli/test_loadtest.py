@@ -175,7 +175,7 @@ def test_wrong_answers_are_errors(tmp_path: Path, temporary: Path, write_functio
 def test_the_capacity_is_found(tmp_path: Path, temporary: Path, write_function: WriteFunction) -> None:
     """One worker that takes 50 ms answers 20 calls a second at most: at 32, calls that are due wait longer and longer."""
     folder = write_function("slow", SLOW, {"examples.jsonl": '{"input": 1}\n'})
-    code, told = loaded(tmp_path, folder, "--find-capacity", "--slo", "p95=600ms,errors=0", "--time", "4s")
+    code, told = loaded(tmp_path, folder, "--find-capacity", "--slo", "p95=600ms,errors=0", "--time", "3s")
     found = told["capacity"]
     assert code == (0 if found["kept_rps"] else 1)
     assert found["missed_rps"] <= 32
