@@ -180,7 +180,7 @@ def test_the_capacity_is_found(tmp_path: Path, temporary: Path, write_function: 
     assert code == (0 if found["kept_rps"] else 1)
     assert found["missed_rps"] <= 32
     assert found["steps"][0]["rps"] == 16
-    assert all(one["kept"] is (one["rps"] < found["missed_rps"]) for one in found["steps"])
+    assert not any(one["kept"] for one in found["steps"] if one["rps"] >= found["missed_rps"])
     assert all(one["row"]["p95_us"] <= 600_000 for one in found["steps"] if one["kept"])
 
 

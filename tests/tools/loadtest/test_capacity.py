@@ -23,12 +23,24 @@ def test_it_is_found_to_one_part_in_sixteen(capacity: float) -> None:
     assert found.missed_rps is not None
     assert found.kept_rps <= capacity < found.missed_rps <= found.kept_rps * (1 + 1 / 16) + 1e-9
     assert not found.is_limited
-    assert len(found.steps) <= 20
+    assert len(found.steps) <= 25
 
 
 def test_what_keeps_nothing_is_told_after_few_steps() -> None:
     found = searched(lambda _: False)
-    assert (found.kept_rps, found.missed_rps, len(found.steps)) == (None, LEAST_RPS, 5)
+    assert (found.kept_rps, found.missed_rps, len(found.steps)) == (None, LEAST_RPS, 10)
+
+
+def test_a_step_that_missed_once_is_not_believed() -> None:
+    tried: list[float] = []
+
+    def keeps(rps: float) -> bool:
+        tried.append(rps)
+        return rps <= 100 and tried.count(rps) > 1
+
+    found = searched(keeps)
+    assert found.kept_rps == 100
+    assert found.missed_rps == 104
 
 
 def test_what_keeps_all_ends_at_the_highest_rate() -> None:

@@ -14,6 +14,9 @@ BISECTIONS = 4
 BUSY = 0.9
 """Who makes the load and wants a core for more of the time than this is in its own way: what it measures is itself."""
 
+TRIES = 2
+"""Of a rate that is missed: what else a machine does may make any step miss once."""
+
 LATE_SHARE = 0.05
 """So many of the calls that were due may be missing at a step's end, beyond what chance does."""
 
@@ -54,7 +57,10 @@ async def find_capacity(try_rate: Callable[[float], Awaitable[Step]]) -> Capacit
     steps: list[Step] = []
 
     async def keeps(rps: float) -> bool:
-        steps.append(await try_rate(rps))
+        for _ in range(TRIES):
+            steps.append(await try_rate(rps))
+            if steps[-1].kept or steps[-1].is_limited:
+                break
         return steps[-1].kept
 
     rps, direction = FIRST_RPS, 2.0 if await keeps(FIRST_RPS) else 0.5
@@ -71,6 +77,6 @@ async def find_capacity(try_rate: Callable[[float], Awaitable[Step]]) -> Capacit
 
 
 def _bounds(steps: list[Step]) -> tuple[float | None, float | None]:
-    """Return the highest rate that was kept and the lowest that was not; all of the former are below all of the latter."""
-    kept, missed = ([one.rps for one in steps if one.kept is kept] for kept in (True, False))
-    return max(kept, default=None), min(missed, default=None)
+    """Return the highest rate that was kept, and the lowest that never was; all of the former are below all of the latter."""
+    kept = {one.rps for one in steps if one.kept}
+    return max(kept, default=None), min({one.rps for one in steps} - kept, default=None)
