@@ -10,7 +10,7 @@ from servelite.core.errors import ServiceError
 from servelite.tools.loadtest.running import OPEN_USERS, Run, command, load
 from tests.server import free_port
 
-BOOK = Path("/work/book.json")
+BOOK = Path("/somewhere/book.json")
 
 
 def options(run: Run) -> dict[str, str]:
