@@ -52,6 +52,6 @@ def test_without_matplotlib_it_says_what_to_install(month: Path) -> None:
     command = [sys.executable, "-c", code, "usage", "--month", "2024-02"]
     done = subprocess.run([*command, "--png", "days.png"], cwd=month, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "servelite: --png draws with matplotlib, which is not installed: pip install 'servelite[plot]'\n"
+    assert done.stderr == "servelite: Pictures are drawn with matplotlib, which is not installed: pip install 'servelite[plot]'\n"
     done = subprocess.run([*command, "--plot"], cwd=month, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

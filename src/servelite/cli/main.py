@@ -24,6 +24,7 @@ COMMANDS = {
     "usage": "Sum what calls used and what it costs.",
     "keys": "Make, list and revoke API keys of accounts.",
     "emulate": "Send a function events as on AWS Lambda.",
+    "loadtest": "Call functions as many callers would, and hold them to an SLO.",
     "torture": "Break a function on purpose, and see what the server promises.",
 }
 """Each command, a sentence on it; the room it lives in is `ROOMS`."""

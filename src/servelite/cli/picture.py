@@ -1,10 +1,10 @@
-"""Pictures as PNG: each day's compute-seconds, and what calls cost at many rates; matplotlib has its room here."""
+"""Pictures as PNG: each day's compute-seconds, what calls cost at many rates, and a load over time; matplotlib has its room here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from servelite.core.errors import DefinitionError
 from servelite.core.tariff import MICRO
@@ -20,7 +20,7 @@ INK, GREY, BAR, WEEKEND = "#1f2933", "#6b7785", "#2f6fb2", "#8fb4da"
 SATURDAY = 5
 
 
-LAMBDA, FLEET = "#d9822b", "#2f6fb2"
+LAMBDA, FLEET, FAILED = "#d9822b", "#2f6fb2", "#c23934"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,23 @@ class Costs:
     fleet_micro: Sequence[int | None]
     asked_rps: float
     even_rps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is drawn of a load test, moment by moment.
+
+    p50_ms, p95_ms    the median and the 95th percentile, None where nothing was answered
+    answered, failed  calls a second that were answered rightly, and that were not
+    """
+
+    title: str
+    subtitle: str
+    at_s: Sequence[int]
+    p50_ms: Sequence[float | None]
+    p95_ms: Sequence[float | None]
+    answered: Sequence[float]
+    failed: Sequence[float]
 
 
 def draw_days(file: Path, days: Sequence[tuple[date, int]], title: str, subtitle: str) -> None:
@@ -74,13 +91,45 @@ def draw_costs(file: Path, costs: Costs) -> None:
     figure.savefig(file, format="png")
 
 
+def draw_load(file: Path | IO[bytes], load: Load) -> None:
+    """Draw latency as lines over time, and throughput as an area behind them; see `draw_days`."""
+    figure, axes = _sheet(load.title, load.subtitle)
+    behind = axes.twinx()
+    behind.fill_between(load.at_s, load.answered, step="mid", color=WEEKEND, alpha=0.45, linewidth=0, label="answers a second, right")
+    if any(load.failed):
+        behind.fill_between(load.at_s, load.failed, step="mid", color=FAILED, alpha=0.6, linewidth=0, label="errors a second")
+    behind.set_ylabel("calls a second, as areas", color=GREY)
+    behind.tick_params(colors=GREY, length=0)
+    for side in behind.spines.values():
+        side.set_visible(False)
+    for times, colour, label in ((load.p50_ms, FLEET, "median"), (load.p95_ms, LAMBDA, "95 of 100 within")):
+        heights = [float("nan") if ms is None else ms for ms in times]
+        axes.plot(load.at_s, heights, color=colour, linewidth=2.2, label=label, solid_capstyle="round", marker="o", markersize=2.5)
+    for one in (axes, behind):
+        one.set_ylim(bottom=0)
+    axes.set_zorder(behind.get_zorder() + 1)  # lines before areas
+    axes.patch.set_visible(False)
+    axes.set_ylabel("ms", color=GREY)
+    axes.set_xlabel("seconds", color=GREY)
+    lines, areas = (one.get_legend_handles_labels() for one in (axes, behind))
+    figure.legend(lines[0] + areas[0], lines[1] + areas[1], frameon=False, loc="outside lower center", ncols=4, labelcolor=INK)
+    figure.savefig(file, format="png")
+
+
+def require_matplotlib() -> None:
+    """Raise DefinitionError, with the cure, where matplotlib is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401  it is there
+    except ImportError as error:
+        raise DefinitionError("Pictures are drawn with matplotlib, which is not installed: pip install 'servelite[plot]'") from error
+
+
 def _sheet(title: str, subtitle: str) -> "tuple[Figure, Axes]":
     """Return an empty picture with its titles."""
-    try:
-        from matplotlib.figure import Figure  # not pyplot, which looks for a display
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise DefinitionError("--png draws with matplotlib, which is not installed: pip install 'servelite[plot]'") from error
+    require_matplotlib()
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout=ConstrainedLayoutEngine(w_pad=MARGIN_INCHES, h_pad=MARGIN_INCHES))
     axes = figure.add_subplot()
     axes.set_title(f"{title}\n", loc="left", color=INK, fontsize=15, fontweight="bold")

@@ -6,15 +6,13 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
 from servelite.assembly.environment import own_key
 from servelite.cli.call import read_input
 from servelite.cli.output import print_table, print_text
-from servelite.core.errors import DefinitionError
-from servelite.tools.torture.client import HOST
+from servelite.tools.servers import local_port
 from servelite.tools.torture.stage import Stage
 from servelite.tools.torture.target import find_target
 from servelite.tools.torture.trials import TRIALS, Trial, hold
@@ -50,7 +48,7 @@ def torture_command(path: str, names: tuple[str, ...], input_: str | None, url: 
     if url is None:
         note, verdicts = asyncio.run(_torture_copy(Path(path), body, trials, quick))
     else:
-        note, verdicts = asyncio.run(_torture_server(local_port(url), Path(path).resolve().name, body, trials, quick))
+        note, verdicts = asyncio.run(_torture_server(local_port(url, "torture"), Path(path).resolve().name, body, trials, quick))
     _print(note, verdicts, as_json)
     if any(verdict.result == "fail" for verdict in verdicts):
         click.get_current_context().exit(1)
@@ -66,17 +64,6 @@ async def _torture_copy(folder: Path, body: bytes | None, trials: list[Trial], q
 async def _torture_server(port: int, name: str, body: bytes | None, trials: list[Trial], quick: bool) -> tuple[str, list[Verdict]]:
     target = await find_target(port, name, body, own_key() or "")
     return f"{name} on port {port}, without faults.", await hold(trials, target, is_quick=quick, tell=_tell)
-
-
-def local_port(url: str) -> int:
-    """Return the port of a server on this machine; DefinitionError for any other: nobody else's server is put under load."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or parts.hostname not in ("localhost", HOST):
-        raise DefinitionError(
-            f"{url} is not on this machine, and torture puts load on nobody else's server. "
-            "Run it beside the server, with for example --url http://127.0.0.1:8080."
-        )
-    return parts.port or 80
 
 
 def _tell(line: str) -> None:

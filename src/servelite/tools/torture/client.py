@@ -5,7 +5,9 @@ import json
 import time
 from dataclasses import dataclass, field
 
-HOST = "127.0.0.1"
+from servelite.core.receipts import read_receipt
+from servelite.tools.servers import HOST
+
 ANSWER_WITHIN_S = 30.0
 
 
@@ -31,8 +33,7 @@ class Reply:
     @property
     def compute_us(self) -> int:
         """The compute time of the receipt, 0 without one."""
-        members = dict(one.strip().partition("=")[::2] for one in self.headers.get("servelite-receipt", "").split(","))
-        return int(members.get("compute-us", 0))
+        return read_receipt(self.headers.get("servelite-receipt", "")).compute_us
 
     def __str__(self) -> str:
         return f"{self.status} {self.code}".strip() if self.status else "no answer"

@@ -3,8 +3,8 @@
 import asyncio
 import time
 
+from servelite.tools.servers import until
 from servelite.tools.torture.client import Line, Reply, dial
-from servelite.tools.torture.server import until
 from servelite.tools.torture.stage import ROOMY_TIMEOUT_S, Stage
 from servelite.tools.torture.target import Target
 from servelite.tools.torture.verdict import Finding, finding

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from servelite.tools.servers import are_running, resident_mib, until
 from servelite.tools.torture.client import Reply
-from servelite.tools.torture.server import are_running, resident_mib, until
 from servelite.tools.torture.stage import ROOMY_TIMEOUT_S, Scene, Stage
 from servelite.tools.torture.verdict import Finding, finding, skipped
 

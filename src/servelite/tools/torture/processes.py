@@ -3,8 +3,8 @@
 import asyncio
 import signal
 
+from servelite.tools.servers import are_running, kill_all, send, until
 from servelite.tools.torture.load import keep_asking
-from servelite.tools.torture.server import are_running, kill_all, send, until
 from servelite.tools.torture.stage import ROOMY_TIMEOUT_S, Scene, Stage
 from servelite.tools.torture.verdict import Finding, finding
 

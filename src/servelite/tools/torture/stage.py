@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from servelite.runtime.folders import find_function
-from servelite.tools.torture.server import Server, resident_mib, serve
+from servelite.tools.servers import Server, resident_mib, serve
 from servelite.tools.torture.target import Target, find_target
 
 ROOMY_TIMEOUT_S = 20.0

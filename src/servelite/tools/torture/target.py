@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from servelite.core.errors import DefinitionError, ServiceError
 from servelite.core.function import Description
 from servelite.core.pipeline import from_dict, functions_of
-from servelite.tools.torture.client import ANSWER_WITHIN_S, HOST, Line, Reply, ask, dial
+from servelite.tools.servers import HOST
+from servelite.tools.torture.client import ANSWER_WITHIN_S, Line, Reply, ask, dial
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The server under torture: a `servelite run` of its own, watched through /proc and ended by process id."""
+"""Servers that are put to the test: a `servelite run` of its own, watched through /proc and ended by process id; or one that runs here."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from servelite.core.errors import DefinitionError
 
+HOST = "127.0.0.1"
 READY_WITHIN_S = 300.0
 POLL_S = 0.005
 KILLED_WITHIN_S = 10.0
@@ -67,14 +69,15 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serve(folder: Path, work: Path) -> AsyncIterator[Server]:
-    """Serve a function's folder on a free port; ledger and log go to `work`, and nothing is left running.
+async def serve(folder: Path, work: Path, config: Path | None = None) -> AsyncIterator[Server]:
+    """Serve a folder on a free port, by the settings file that is named; ledger and log go to `work`, and nothing is left running.
 
     Raises:
         DefinitionError: the folder can't be served; the reason is the server's own.
     """
     out, log = work / "server.out", work / "server.log"
     command = [sys.executable, "-m", "servelite", "run", str(folder), "--port", "0", "--ledger", str(work / "ledger.db")]
+    command += ["--config", str(config)] if config else []
     with out.open("wb") as stdout, log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -89,6 +92,17 @@ async def serve(folder: Path, work: Path) -> AsyncIterator[Server]:
         yield server
     finally:
         await server.end()
+
+
+def local_port(url: str, what: str) -> int:
+    """Return the port of a server on this machine; DefinitionError for any other: nobody else's server is put under load by `what`."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http" or parts.hostname not in ("localhost", HOST):
+        raise DefinitionError(
+            f"{url} is not on this machine, and {what} puts load on nobody else's server. "
+            "Run it beside the server, with for example --url http://127.0.0.1:8080."
+        )
+    return parts.port or 80
 
 
 def resident_mib(pid: int) -> float:
