@@ -490,3 +490,36 @@ async def answers(*pieces: bytes) -> bytes:
     while more := await rig.send(b""):
         sent += more
     return sent
+
+
+async def test_a_client_that_has_left_is_told_nothing_any_more(rig):
+    """Its call may be answered in the very turn of the loop in which its connection is lost."""
+    taken: list[Exchange] = []
+    answering: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answering.set_result(None)
+    rig.host.begin = lambda exchange: (taken.append(exchange), answering)[1]
+    await rig.send(GET)
+    rig.connection.connection_lost(None)
+    rig.transport.write = pytest.fail
+    taken[0].answer(200, b"", b"late")
+    assert rig.transport.state == "open"  # it is closed already
+
+
+async def test_a_request_without_a_response_is_hung_up_on(rig):
+    taken: list[Exchange] = []
+    rig.host.begin = lambda exchange: (taken.append(exchange), asyncio.get_running_loop().create_future())[1]
+    await rig.send(GET)
+    taken[0].give_up()
+    assert rig.transport.state == "aborted"
+
+
+async def test_a_slow_reader_gets_its_next_response_when_it_reads(rig):
+    taken: list[Exchange] = []
+    rig.host.begin = lambda exchange: (taken.append(exchange), asyncio.get_running_loop().create_future())[1]
+    rig.connection.pause_writing()
+    await rig.send(GET)
+    taken[0].answer(200, b"x-a: b\r\n", b"body")
+    assert await rig.send() == b""
+    rig.connection.resume_writing()
+    assert bodies(await rig.send(GET)) == [b"body"]
+    assert len(taken) == 2

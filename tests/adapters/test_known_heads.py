@@ -13,7 +13,7 @@ from servelite.adapters.known_heads import MOST_BYTES, MOST_HEADS, KnownHeads
 from tests.adapters.test_connection import Host, Transport
 
 POST = b"POST /functions/echo HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b"
-SCOPE = {"path": "/functions/echo"}
+SCOPE = {"path": "/functions/echo", "headers": []}
 
 REQUESTS = [
     *(POST % (len(body), body) for body in (b"", b"a", b"b", b"\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n")),
@@ -48,7 +48,7 @@ class Calls(Host):
             exchange.reading = read_head("echo", exchange.scope["headers"])
         body = exchange.whole_body()
         answer: asyncio.Future[Any] = self.loop.create_future()
-        answer.add_done_callback(lambda _: exchange.finish(200, b"x-path: %b\r\n" % exchange.scope["path"].encode(), body))
+        answer.add_done_callback(lambda _: exchange.answer(200, b"x-path: %b\r\n" % exchange.scope["path"].encode(), body))
         answer.set_result(None)
         return answer
 
@@ -114,11 +114,23 @@ def test_a_head_that_came_with_others_is_not_remembered():
     assert learnt(POST % (1, b"a") + POST % (1, b"b")).find(POST % (1, b"a")) is None
 
 
+def test_a_head_with_a_trace_of_its_own_is_not_remembered():
+    traced = POST.replace(b"Host", b"traceparent: 00-1-2-3\r\nHost") % (1, b"a")
+    assert learnt(traced).find(traced) is None
+
+
+def test_line_ends_between_calls_add_up_to_nothing():
+    pieces = [POST % (1, b"a"), b"\r\n" * 7000] * 12
+    sent, state = asyncio.run(talk(KnownHeads(), pieces))
+    assert (sent.count(b"HTTP/1.1 200"), state) == (12, "open")
+
+
 def test_there_is_an_end_to_what_is_remembered():
     heads = KnownHeads()
     for number in range(MOST_HEADS + 1):
         heads.learn(b"POST /%d\r\n\r\n" % number, SCOPE, Reading("echo"))
     assert heads.find(b"POST /0\r\n\r\n") is None
+    assert heads.find(b"POST /1\r\n\r\n") is not None
     assert heads.find(b"POST /%d\r\n\r\n" % MOST_HEADS) is not None
     long = b"POST /%b\r\n\r\n" % (b"x" * MOST_BYTES)
     heads.learn(long, SCOPE, Reading("echo"))

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +12,14 @@ from tests.server import RECEIPT_KEYS, Server, parse_dictionary, read_reply
 
 MIB = 1024 * 1024
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["whole", "in two pieces"])
+def way(server: Server, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each call is made both ways that it may take through the gateway's door."""
+    server.sends_whole = request.param
+    yield
+    server.sends_whole = True
 
 
 def test_json_goes_in_and_comes_out(server: Server) -> None:

@@ -116,6 +116,14 @@ def test_without_a_key_a_server_says_nothing_of_what_it_has(locked: Server, key:
     assert "('www-authenticate', 'Bearer')" in str(said)
 
 
+@pytest.mark.parametrize("header", ["Content-Encoding: gzip", "X-Deadline-Ms: never", "Idempotency-Key: a b", "Content-Type: text/xml"])
+def test_without_a_key_no_header_tells_which_functions_there_are(locked: Server, header: str) -> None:
+    name, value = header.split(": ")
+    for path in ("/functions/double", "/functions/nothing"):
+        for locked.sends_whole in (False, True):
+            check_problem(ask(locked, {name: value}, "POST", path), 401, "unauthorized")
+
+
 def test_with_a_key_a_server_answers_whoever_names_it(locked: Server, key: str) -> None:
     for host in ("localhost", "whatever.example"):
         assert ask(locked, {"Host": host, **bearer(key)}).body == b"8"

@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._is_reading = True
         self._is_lingering = False
+        self._is_lost = False
         self._progress = 0
         self._empty_bytes = 0
         self._unread_bytes = 0
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End; a call that still waits is not run for a client that is gone."""
         self._server.forget(self)
+        self._is_lost, self._unparsed = True, b""
         self._pipelined.clear()
         self._parsed = None
         self.resume_writing()
@@ -75,7 +77,7 @@ class Connection(asyncio.Protocol):
             self._parse(data)
             self._learn(data)
         else:
-            self.deadline = float("inf")
+            self.deadline, self._empty_bytes = float("inf"), 0
             self._exchange = Exchange(self, known.scope, keep_alive=not self._server.is_closing, reading=known.reading)
             self._exchange.take(data[known.head_bytes :])
             self._exchange.end()
@@ -130,8 +132,9 @@ class Connection(asyncio.Protocol):
     # the application
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._transport.write(data)
+        """Send bytes; none to a client that has left."""
+        if not self._is_lost:
+            self._transport.write(data)
 
     @property
     def is_writable(self) -> bool:
@@ -175,9 +178,11 @@ class Connection(asyncio.Protocol):
         """The Date header's line."""
         return self._server.date_line
 
-    def finish(self, exchange: Exchange) -> None:
+    def go_on(self, exchange: Exchange) -> None:
         """Go on to what follows an exchange: another one, the end, or waiting."""
         self._running = self._exchange = None
+        if self._is_lost:
+            return
         if not exchange.is_answered:
             self._transport.abort()
         elif not exchange.keep_alive:
@@ -192,13 +197,13 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + (SLOW_S if self._head.is_begun else IDLE_S)
             self.resume_reading()
 
-    def finish_later(self, exchange: Exchange, status: int, fields: bytes, body: bytes) -> None:
+    def answer_later(self, exchange: Exchange, status: int, fields: bytes, body: bytes) -> None:
         """Respond once the client reads again, and go on."""
 
         async def respond() -> None:
             await self.writable()
             exchange.respond(status, fields, body)
-            self.finish(exchange)
+            self.go_on(exchange)
 
         self._running = self._loop.create_task(respond())
 
@@ -210,11 +215,11 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            scope = {**exchange.scope, "client": self._peer, "server": self._local}  # a known head has those of another connection
+            scope = {**exchange.scope, "client": self._peer, "server": self._local}  # a known head has neither
             await self._server.application(scope, exchange.receive, exchange.send)
         except Exception:  # the gateway's outer edge: the log gets the reason
             logger.exception("%s %s failed in the gateway", exchange.scope["method"], exchange.scope["path"])
-        self.finish(exchange)
+        self.go_on(exchange)
 
     def _hang_up(self, is_received: bool) -> None:  # noqa: FBT001  a state, not an option
         """Close; a client that is still sending is let finish for a while, else it would never read the answer."""
@@ -230,7 +235,7 @@ class Connection(asyncio.Protocol):
     def _learn(self, data: bytes) -> None:
         """Remember the head of a call that came whole and alone."""
         exchange = self._exchange
-        if exchange is not None and exchange.reading is not None and exchange.keep_alive and self._head.is_repeatable:
+        if exchange is not None and exchange.reading is not None and exchange.keep_alive and self._head.says_all:
             self._server.heads.learn(data, exchange.scope, exchange.reading)
 
     def _parse_slices(self) -> None:

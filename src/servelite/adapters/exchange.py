@@ -35,11 +35,11 @@ class Wire(Protocol):
         """Wait until the client has read most of what was sent before."""
         ...
 
-    def finish(self, exchange: "Exchange") -> None:
-        """Go on to what follows an exchange."""
+    def go_on(self, exchange: "Exchange") -> None:
+        """Go on to what follows an exchange; hang up if it is not answered."""
         ...
 
-    def finish_later(self, exchange: "Exchange", status: int, fields: bytes, body: bytes) -> None:
+    def answer_later(self, exchange: "Exchange", status: int, fields: bytes, body: bytes) -> None:
         """Respond once the client reads again, and go on."""
         ...
 
@@ -50,7 +50,7 @@ class Exchange:
     `reading` is what a call takes from its head, once that is read.
 
     An application that waits for something is an ASGI one, with `receive` and `send`; one that has what it needs takes
-    the body with `whole_body` and gives its response to `finish`.
+    the body with `whole_body` and gives its response to `answer`.
     """
 
     __slots__ = (
@@ -105,11 +105,6 @@ class Exchange:
         chunks, self._chunks = self._chunks, []
         return {"type": "http.request", "body": b"".join(chunks), "more_body": not self.is_received}
 
-    @property
-    def size(self) -> int:
-        """How many bytes of the body have come and were not taken."""
-        return sum(map(len, self._chunks))
-
     def whole_body(self) -> bytes:
         """Return the body of a request that has come whole."""
         chunks, self._chunks = self._chunks, []
@@ -127,15 +122,17 @@ class Exchange:
             start, pieces, self._start, self._pieces = self._start, self._pieces, None, []  # a connection keeps its last exchange
             self.respond(start["status"], field_lines(start["headers"]), b"".join(pieces))
 
-    def finish(self, status: int, fields: bytes, body: bytes) -> None:
+    def answer(self, status: int, fields: bytes, body: bytes) -> None:
         """Send the whole response, as soon as the client reads, and let what follows have its turn; see `respond`."""
-        if not self._wire.is_writable:
-            self._wire.finish_later(self, status, fields, body)
-            return
-        try:
+        if self._wire.is_writable:
             self.respond(status, fields, body)
-        finally:
-            self._wire.finish(self)
+            self._wire.go_on(self)
+        else:
+            self._wire.answer_later(self, status, fields, body)
+
+    def give_up(self) -> None:
+        """Hang up where there will be no response."""
+        self._wire.go_on(self)
 
     def respond(self, status: int, fields: bytes, body: bytes) -> None:
         """Write the whole response; `fields` are the lines of its headers, as `field_lines` makes them."""

@@ -37,7 +37,7 @@ class Head:
         self.is_begun = True
 
     @property
-    def is_repeatable(self) -> bool:
+    def says_all(self) -> bool:
         """Whether the last head is complete, of HTTP/1.1, and says the body's length if there is one: its bytes say it all."""
         return not (self.is_begun or self._framing or self.expects_continue or self._version != "1.1")
 

@@ -15,6 +15,9 @@ HEAD_END = b"\r\n\r\n"
 MOST_BYTES = 4 * 1024
 """Longest head that is remembered; those of real clients have some hundred bytes."""
 
+NEVER_AGAIN = frozenset((b"traceparent", b"x-request-id", b"x-amzn-trace-id"))
+"""Headers with another value in each request: such a head does not come again."""
+
 MOST_HEADS = 256
 """Clients write them, so there is an end to it: one MiB at most."""
 
@@ -43,7 +46,10 @@ class KnownHeads:
     def learn(self, data: bytes, scope: Scope, reading: Reading) -> None:
         """Remember the head of one whole request, read from these bytes and no others, that has a Content-Length or no body."""
         end = data.find(HEAD_END, 0, MOST_BYTES) + len(HEAD_END)
+        if any(name in NEVER_AGAIN for name, _ in scope["headers"]):
+            return
         if end + reading.body_bytes == len(data):
             if len(self._known) >= MOST_HEADS:
-                self._known.clear()
-            self._known[data[:end]] = KnownHead(scope, reading, end)
+                del self._known[next(iter(self._known))]  # the first that was learnt
+            own = {name: value for name, value in scope.items() if name not in ("client", "server")}  # those are the connection's
+            self._known[data[:end]] = KnownHead(own, reading, end)

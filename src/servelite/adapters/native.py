@@ -60,11 +60,13 @@ def begin_call(engine: Engine, guard: Guard, exchange: Exchange) -> "asyncio.Fut
     try:
         if reading is None:
             guard.check_sender(scope)
+        key = guard.key(scope)  # before anything of the function is told
+        if reading is None:
             reading = read_head(name, scope["headers"])
-            if reading.repeat_key or exchange.size > SMALL_BODY_BYTES:
+            if reading.repeat_key:
                 return None
-            exchange.reading = reading
-        _let_in(engine, scope, call, reading, guard.key(scope))
+        _let_in(engine, scope, call, reading, key)
+        exchange.reading = reading
         call.body = exchange.whole_body()
         return engine.begin(call, on_end)
     except Exception as error:  # noqa: BLE001  the gateway's outer edge
@@ -77,17 +79,18 @@ def begin_call(engine: Engine, guard: Guard, exchange: Exchange) -> "asyncio.Fut
 def _finish(engine: Engine, call: Call, exchange: Exchange, answering: "asyncio.Future[Answer]") -> None:
     if answering.cancelled():  # the client is gone
         return
-    error = answering.exception()
-    if error is not None:
-        status, headers, body = _refusal(engine, call, error)
-        exchange.finish(status, field_lines(headers), body)
-        return
-    answer = answering.result()
-    if answer.error is not None:
-        status, headers, body = _response(call, answer)
-        exchange.finish(status, field_lines(headers), body)
-    else:
-        exchange.finish(200, b"content-type: %b\r\n%b" % (_media(answer.media_type), receipt_lines(call.id, answer.receipt)), answer.body)
+    try:
+        error = answering.exception()
+        answer = answering.result() if error is None else None
+        if answer is not None and answer.error is None:
+            fields = b"content-type: %b\r\n%b" % (_media(answer.media_type), receipt_lines(call.id, answer.receipt))
+            exchange.answer(200, fields, answer.body)
+        else:
+            status, headers, body = _refusal(engine, call, error) if error is not None else _response(call, answering.result())
+            exchange.answer(status, field_lines(headers), body)
+    except Exception:  # the gateway's outer edge: nobody may wait for ever
+        logger.exception("request %s could not be answered", call.id, extra={"function": call.function, "call": call.id})
+        exchange.give_up()
 
 
 def _called(scope: Scope) -> str:

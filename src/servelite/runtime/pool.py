@@ -32,7 +32,7 @@ async def make_no_call(parent: Call, question: Question, _left_s: float) -> Answ
     raise DefinitionError(f"{parent.function} can't call {question.function}: no other function is served.")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Pool:
     """Answers the calls of one function.
 
@@ -87,10 +87,6 @@ class Pool:
             Overloaded: the queue is full, or the wait would be longer than its caller's patience.
             NoWorker: there is no worker, and the last start of one failed.
         """
-        waiting, limits = self._queue.length, self.workers.limits
-        wait_us = self._forecast.wait_us(waiting, limits.max_batch, 1)
-        if self._dispatcher.fed and waiting < QUEUE_LIMIT and not call.depth and wait_us <= (call.patience_s or limits.timeout_s) * 1e6:
-            return  # as nearly all are; the others are looked at more closely
         if (refusal := self.refusal(call.patience_s, call.depth)) is not None:
             raise self._counted(refusal)
 
