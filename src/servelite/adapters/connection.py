@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection: what arrives is parsed by llhttp and held to the door's limits; one request at a time is answered.
 
-A whole server's worth of layers between socket and application cost 14 µs a call where this costs 7.
+A whole server's worth of layers between socket and application costs twice what this does; a head that came before costs next to nothing.
 """
 
 import asyncio

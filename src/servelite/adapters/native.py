@@ -1,6 +1,6 @@
 """The native dialect: `POST /functions/{name}`, body in, body out, the receipt in the headers.
 
-Plain ASGI, because this is the hot path: bytes go to the engine as they came.
+No framework, because this is the hot path: bytes go to the engine as they came, those of a call that is there in full without even a task.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ from servelite.cli.output import print_page
 from servelite.cli.picture import require_matplotlib
 from servelite.core.errors import DefinitionError
 from servelite.tools.loadtest.book import Book
-from servelite.tools.loadtest.capacity import Capacity, Step, came_through, find_capacity
+from servelite.tools.loadtest.capacity import TICK_S, Capacity, Step, came_through, find_capacity
 from servelite.tools.loadtest.learning import SIZES, asker, find_functions
 from servelite.tools.loadtest.levels import SHAPES
 from servelite.tools.loadtest.mixes import parse_mix
@@ -156,7 +156,9 @@ async def _search(run: Run, url: str, work: Path, empty: Report) -> Report:
     async def try_rate(rps: float) -> Step:
         book = books[rps] = await load(replace(run, rps=rps), url, work, _tell)
         row = rows(book, empty.tariff)[-1]
-        step = Step(rps, row, came_through(rps, run.time_s, row) and not missed(empty.objectives, row), book.busiest)
+        step = Step(
+            rps, row, came_through(rps, min(book.took_s, run.time_s + TICK_S), row) and not missed(empty.objectives, row), book.busiest
+        )
         _tell("", book)
         if sys.stderr.isatty():
             click.echo(f"{rps:g}/s {'held' if step.kept else 'missed'}", err=True)

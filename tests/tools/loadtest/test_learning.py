@@ -96,6 +96,9 @@ def test_where_nobody_listens_it_is_told() -> None:
     ("reply", "error", "says"),
     [
         (Reply(200, {}, b"<html>"), ServiceError, "The server answers GET /functions with 200, not as servelite does."),
+        (Reply(200, {}, b"{}"), ServiceError, "The server answers GET /functions with 200, not as servelite does."),
+        (Reply(200, {}, b'{"functions": [1]}'), ServiceError, "The server answers GET /functions with 200, not as servelite does."),
+        (Reply(200, {}, b'{"functions": [{"name": "f"}]}'), ServiceError, "The server answers GET /functions/f with 200, not as servelite"),
         (Reply(404, {}, b"[]"), ServiceError, "The server answers GET /functions with 404, not as servelite does."),
         (Reply(401, {}, b'{"detail": "Show a key."}'), DefinitionError, "Show a key."),
     ],

@@ -17,6 +17,9 @@ BUSY = 0.9
 TRIES = 2
 """Of a rate that is missed: what else a machine does may make any step miss once."""
 
+TICK_S = 1.0
+"""How often Locust looks whether a load is over: it lasts up to this much longer than it should."""
+
 LATE_SHARE = 0.05
 """So many of the calls that were due may be missing at a step's end, beyond what chance does."""
 
@@ -47,7 +50,7 @@ class Capacity:
 
 
 def came_through(rps: float, time_s: float, row: Row) -> bool:
-    """Tell whether about as many calls were answered as were due."""
+    """Tell whether about as many calls were answered as were due, in as many seconds as the load lasted."""
     due = rps * time_s
     return row.calls >= due * (1 - LATE_SHARE) - 3 * sqrt(due)
 

@@ -53,12 +53,11 @@ def find_functions(ask: Ask, mix: Mapping[str, float]) -> list[Description]:
         ServiceError: no server answers, or not as servelite does.
         DefinitionError: the key may not, a function of the mix is not there, or there are no examples.
     """
-    listed = _get(ask, "/functions")
-    names = [one["name"] for one in listed["functions"]]
+    names: list[str] = _get(ask, "/functions", lambda told: [str(one["name"]) for one in told["functions"]])
     for name in mix:
         if name not in names:
             raise DefinitionError(f"The server has no function '{name}'. It has: {', '.join(names) or 'none'}.")
-    found = [Description.from_dict(_get(ask, f"/functions/{name}")) for name in (mix or names)]
+    found: list[Description] = [_get(ask, f"/functions/{name}", Description.from_dict) for name in (mix or names)]
     without = [one.name for one in found if not one.examples]
     if without and (mix or len(without) == len(found)):
         raise DefinitionError(f"Calls are made of examples, and {without[0]} has none. Put some into its examples.jsonl.")
@@ -107,7 +106,7 @@ def _learn_answer(ask: Ask, function: Description, question: Question) -> bool:
     return True
 
 
-def _get(ask: Ask, path: str) -> Any:
+def _get(ask: Ask, path: str, understand: Callable[[Any], Any]) -> Any:
     reply = ask(path, None, "")
     if not reply.status:
         raise ServiceError(f"No server answers there: {reply.body.decode(errors='replace')}. Start one with: servelite run PATH")
@@ -115,7 +114,7 @@ def _get(ask: Ask, path: str) -> Any:
         told = json.loads(reply.body)
         if reply.status != 200:
             raise DefinitionError(str(told["detail"]))
-        return told
+        return understand(told)
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(
             f"The server answers GET {path} with {reply.status}, not as servelite does. Is another one running there?"
