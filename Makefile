@@ -10,8 +10,12 @@ ONLY ?=
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 AWS := build/aws
+PEERS := loadtests/peers
+RACERS := $(basename $(notdir $(wildcard $(PEERS)/requirements/*.in)))
+MEDIUM := $(PEERS)/functions/medium
+RACE ?=
 
-.PHONY: help run install test test-slow test-registry test-aws aws-tools mutation check format lock models train parity figures
+.PHONY: help run install test test-slow test-registry test-aws aws-tools mutation check format lock models train parity figures peers race
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -95,3 +99,19 @@ parity: $(TRAIN)/.installed ## Hold models to their training and their cards
 
 figures: install ## Measure the figures that servelite promises, beside a bare server (needs wrk)
 	$(BIN)/python loadtests/figures.py
+
+# Each contestant of the race has an environment of its own, for they pin each other's needs differently. None is a reason for another to stay away.
+build/peers/%/.installed: $(PEERS)/requirements/%.txt $(STAMP)
+	@rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@test $* != servelite || $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	@touch $@
+
+$(MEDIUM)/model.onnx: $(MEDIUM)/train.py loadtests/onnx_file.py $(STAMP)
+	$(BIN)/python $<
+
+peers: $(RACERS:%=build/peers/%/.installed) $(MEDIUM)/model.onnx ## Install what servelite races against, below build/peers, and make the model (7 GB; ONLY=… below)
+
+race: peers ## Race servelite against its peers and write docs/benchmarks.md (needs wrk; an hour; RACE='--only mosec --rounds 2')
+	$(BIN)/python $(PEERS)/race.py $(or $(RACE),--page docs/benchmarks.md)

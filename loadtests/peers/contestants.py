@@ -26,7 +26,7 @@ class Kind(StrEnum):
 class Contestant:
     """A server program with one setting.
 
-    command    what is started, after the Python of its environment; {port}, {folder}, {servers} are filled in
+    command    what is started, after the Python of its environment; {port}, {folder}, {servers} and the setting are filled in
     setting    in words, "" where there is one only
     path       where it answers; {work} is filled in
     works      the works that it does
@@ -68,11 +68,12 @@ def _ours() -> Iterator[Contestant]:
 
 
 def _by_hand() -> Iterator[Contestant]:
+    uvicorn = ("-m", "uvicorn", "with_fastapi:app", "--port", "{port}", "--workers", "{PROCESSES}", "--no-access-log", "--log-level", "warning")
     yield from _variants("Starlette", Kind.BY_HAND, PROCESSES=[2], THREADS=[1])
     yield from _variants("Starlette", Kind.BY_HAND, works=("medium",), PROCESSES=[2], THREADS=[2])
-    yield from _variants("FastAPI", Kind.BY_HAND, PROCESSES=[2], THREADS=[1])
-    yield from _variants("FastAPI", Kind.BY_HAND, works=("echo", "tiny"), PROCESSES=[1], THREADS=[1])
-    yield from _variants("FastAPI", Kind.BY_HAND, works=("medium",), PROCESSES=[1, 2], THREADS=[2], SYNC=[1])
+    yield from _variants("FastAPI", Kind.BY_HAND, uvicorn, PROCESSES=[2], THREADS=[1])
+    yield from _variants("FastAPI", Kind.BY_HAND, uvicorn, works=("echo", "tiny"), PROCESSES=[1], THREADS=[1])
+    yield from _variants("FastAPI", Kind.BY_HAND, uvicorn, works=("medium",), PROCESSES=[1, 2], THREADS=[2], SYNC=[1])
 
 
 def _peers() -> Iterator[Contestant]:
@@ -86,7 +87,7 @@ def _peers() -> Iterator[Contestant]:
     yield from _variants("MLServer", Kind.PEER, works=small, PROCESSES=[0, 2], THREADS=[1], **v2)
     yield from _variants("MLServer", Kind.PEER, works=medium, PROCESSES=[0], THREADS=[2], **v2)
     yield from _variants("MLServer", Kind.PEER, works=("tiny", "medium"), PROCESSES=[0], BATCH=[64], WAIT_MS=[5], THREADS=[2], **v2)
-    bento = ("-m", "bentoml", "serve", "{servers}/with_bentoml.py:Work", "--port", "{port}", "--host", "127.0.0.1")
+    bento = ("-m", "bentoml", "serve", "with_bentoml:Work", "--working-dir", "{servers}", "--port", "{port}", "--host", "127.0.0.1")
     yield from _variants("BentoML", Kind.PEER, bento, works=small, PROCESSES=[1, 2], BATCH=[1])
     yield from _variants("BentoML", Kind.PEER, bento, works=small, dialect=Dialect.LIST, PROCESSES=[1], BATCH=[64])
     yield from _variants("BentoML", Kind.PEER, bento, works=medium, PROCESSES=[1], BATCH=[1], THREADS=[2])

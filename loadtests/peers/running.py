@@ -191,7 +191,8 @@ def _command(contestant: Contestant, work: Work, plan: Plan, port: int) -> list[
     python = plan.venvs / contestant.home / "bin" / "python"
     if not python.exists():
         raise DidNotRun(f"It is not installed: there is no {python}. Run `make peers`.")
-    return [str(python), *(part.format(port=port, folder=work.folder, servers=SERVERS) for part in contestant.command)]
+    known = {"port": port, "folder": work.folder, "servers": SERVERS, **contestant.environment}
+    return [str(python), *(part.format(**known) for part in contestant.command)]
 
 
 def _environment(contestant: Contestant, work: Work, port: int, mark: str) -> dict[str, str]:

@@ -5,9 +5,8 @@ The handler is `async def` with SYNC=0, which costs no thread, else `def`, as th
 
 from typing import Annotated, Any
 
-import uvicorn
 from fastapi import Body, FastAPI
-from work import PORT, Input, Model, Output, number
+from work import Input, Model, Output, number
 
 app = FastAPI()
 model = Model()
@@ -24,6 +23,3 @@ def answer_in_thread(given: Annotated[Input, Body()]) -> Any:
 
 
 app.post("/work", response_model=Output)(answer_in_thread if number("SYNC", 0) else answer)
-
-if __name__ == "__main__":
-    uvicorn.run("with_fastapi:app", port=PORT, workers=number("PROCESSES", 2), access_log=False, log_level="warning")

@@ -1,7 +1,8 @@
 """LitServe: an API of decode, predict and encode, with batches and the fast queue."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Body
 from litserve import LitAPI, LitServer
 from work import PORT, Input, Model, Output, number
 
@@ -14,7 +15,7 @@ class Work(LitAPI):
     def setup(self, device: str) -> None:
         self._model = Model()
 
-    def decode_request(self, request: Input) -> Any:
+    def decode_request(self, request: Annotated[Input, Body()]) -> Any:
         return request
 
     def predict(self, given: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
-from mlserver.errors import InvalidInput
+from mlserver.errors import MLServerError
 from mlserver.types import InferenceRequest, InferenceResponse
 from work import IS_ECHO, PORT, WIDTH, number, open_model
 
@@ -33,7 +33,7 @@ class Work(MLModel):
     def _classify(self, payload):
         rows = NumpyCodec.decode_input(payload.inputs[0])
         if rows.shape[1:] != (WIDTH,):
-            raise InvalidInput(f"features has the shape {rows.shape}, not [n, {WIDTH}].")
+            raise MLServerError(f"features has the shape {rows.shape}, not [n, {WIDTH}].", 422)
         (probabilities,) = self._session.run(None, {"features": rows.astype(np.float32, copy=False)})
         return NumpyCodec.encode_output("probabilities", probabilities)
 
