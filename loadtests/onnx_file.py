@@ -6,6 +6,7 @@ numbers of the fields are those of onnx.proto (https://github.com/onnx/onnx/blob
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import onnxruntime
@@ -25,9 +26,9 @@ def classifier(name: str, sizes: Sequence[int], random: np.random.Generator, sca
         scale: standard deviation of the last layer's weights.
     """
     nodes, tensors, source = [], [], "features"
-    for number_, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
-        is_last = number_ == len(sizes) - 1
-        suffix = "" if is_last else str(number_)
+    for layer, (wide, narrow) in enumerate(pairwise(sizes), start=1):
+        is_last = layer == len(sizes) - 1
+        suffix = "" if is_last else str(layer)
         spread = scale if is_last else float(np.sqrt(HIDDEN_SCALE / wide))
         weights = random.normal(scale=spread, size=(wide, narrow)).astype("<f4")
         bias = random.normal(size=narrow).astype("<f4")

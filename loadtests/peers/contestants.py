@@ -1,7 +1,7 @@
 """Who races: each contestant with the settings that its documents recommend for two cores, as data."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -68,7 +68,18 @@ def _ours() -> Iterator[Contestant]:
 
 
 def _by_hand() -> Iterator[Contestant]:
-    uvicorn = ("-m", "uvicorn", "with_fastapi:app", "--port", "{port}", "--workers", "{PROCESSES}", "--no-access-log", "--log-level", "warning")
+    uvicorn = (
+        "-m",
+        "uvicorn",
+        "with_fastapi:app",
+        "--port",
+        "{port}",
+        "--workers",
+        "{PROCESSES}",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+    )
     yield from _variants("Starlette", Kind.BY_HAND, PROCESSES=[2], THREADS=[1])
     yield from _variants("Starlette", Kind.BY_HAND, works=("medium",), PROCESSES=[2], THREADS=[2])
     yield from _variants("FastAPI", Kind.BY_HAND, uvicorn, PROCESSES=[2], THREADS=[1])
@@ -134,11 +145,13 @@ def _variants(
 
 def _words(setting: Mapping[str, int]) -> str:
     """Say a setting in words."""
-    words = {
-        "PROCESSES": lambda n: "1 process" if n == 1 else f"{n} processes" if n else "in the server's process",
-        "BATCH": lambda n: f"batch {n}" if n > 1 else "no batches",
-        "WAIT_MS": lambda n: f"wait {n} ms",
-        "THREADS": lambda n: f"{n} thread{'s' * (n > 1)}",
-        "SYNC": lambda n: "in the thread pool" if n else "async",
-    }
-    return ", ".join(words[name](value) for name, value in setting.items())
+    return ", ".join(WORDS[name](value) for name, value in setting.items())
+
+
+WORDS: Mapping[str, Callable[[int], str]] = {
+    "PROCESSES": lambda n: "1 process" if n == 1 else f"{n} processes" if n else "in the server's process",
+    "BATCH": lambda n: f"batch {n}" if n > 1 else "no batches",
+    "WAIT_MS": lambda n: f"wait {n} ms",
+    "THREADS": lambda n: "1 thread" if n == 1 else f"{n} threads",
+    "SYNC": lambda n: "in the thread pool" if n else "async",
+}

@@ -9,6 +9,7 @@ from typing import Any
 
 from contestants import Contestant
 
+
 def about(field: Iterable[Contestant], venvs: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """Return what is measured on, as JSON-able data."""
     homes = {one.name: venvs / one.home for one in field}

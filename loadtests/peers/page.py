@@ -58,14 +58,14 @@ This page is written by it.
 | others | used {noise:.2f} cores meanwhile (median), {quiet} |
 | generator | wrk on the same machine; it used {generator:.2f} cores at most, and sent up to {fastest:,.0f} requests a second |
 
-*echo* gives back a text. *tiny* is a model of 64 numbers that takes some 10 µs. *medium* is a model of 384 → 4096 → 4096 → 10, 74 MB, which gains
-from batches. All check their input and answer JSON. servelite runs as it comes: in processes of its own, with validation, receipts, and
-each call's row in an SQLite ledger; nobody else meters. Of each contestant the setting with the most requests a second in a cell stands
-for it there; of memory and first answer it is the setting that is best.
+*echo* gives back a text. *tiny* is a model of 64 numbers that takes some 10 µs. *medium* is a model of 384 → 4096 → 4096 → 10,
+74 MB, which gains from batches. All check their input and answer JSON. servelite runs as it comes: in processes of its own, with
+validation, receipts, and each call's row in an SQLite ledger; nobody else meters. Of each contestant the setting with the most
+requests a second in a cell stands for it there; of memory and first answer it is the setting that is best.
 
 A ratio says how many times better servelite is than the other: 1.00 is the same, below 1 the other is better.
-*bare uvloop* (the same bytes to whatever comes) and *onnxruntime* (a loop in one process, batches as large as there are clients) do less
-than the work, and show the limits."""
+*bare uvloop* (the same bytes to whatever comes) and *onnxruntime* (a loop in one process, batches as large as there are clients) do
+less than the work, and show the limits."""
 
 
 def _behind(found: Sequence[Row]) -> str:
@@ -99,12 +99,12 @@ def _measure(measure: Measure, found: Sequence[Row]) -> str:
 
 
 def _compared(row: Row, other: Entry | None) -> str:
-    return "–" if other is None else f"{shown(row.measure, other.value)} ({row.ratio(other):.2f})"
+    return "-" if other is None else f"{shown(row.measure, other.value)} ({row.ratio(other):.2f})"
 
 
 def _errors(stints: Sequence[StintResult]) -> str:
     cells = [("contestant", "answers", "not 2xx, or broken", "wrong")]
-    cells += [(name, *(f"{count:,}" for count in counts)) for name, counts in errors(stints).items()]
+    cells += [(name, f"{answers:,}", f"{failed:,}", f"{wrong:,}") for name, (answers, failed, wrong) in errors(stints).items()]
     return f"## Errors\n\nAnswers to all examples are held against onnxruntime's own, before and after each load.\n\n{_table(cells)}"
 
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         raise SystemExit(f"{missing[0]} has no examples.jsonl yet. Run `make peers`.")
     with tempfile.TemporaryDirectory(prefix="servelite-race-") as folder:
-        plan = Plan(said.clients, said.seconds, said.venvs.resolve(), Path(folder))
+        plan = Plan(said.clients, said.seconds, said.venvs.resolve(), Path(folder), said.patience)
         stints = _race(field, said.works, said.rounds, plan)
     found = rows(stints, Kind.OURS, Kind.LIMIT)
     on = about(field, said.venvs, said.rounds, said.seconds)
@@ -78,9 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--works", nargs="+", choices=list(WORKS), default=list(WORKS), help="the works (default: all)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="race against these only")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each contestant is started; medians are shown (default %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="how often each contestant is started; medians are shown (default %(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=3, help="whole seconds of one load (default %(default)s)")
     parser.add_argument("--clients", nargs="+", type=int, default=[1, 16, 64], help="numbers of clients (default 1 16 64)")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before each start (default 0)")
     parser.add_argument("--venvs", type=Path, default=ROOT / "build" / "peers", help="where `make peers` installed them")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "race.json", help="where all samples go (default build/race.json)")
     parser.add_argument("--page", type=Path, help="also write the page, as docs/benchmarks.md has it, into this file")

@@ -23,11 +23,12 @@ ROOT = Path(__file__).parents[2]
 MARK = "RACE_STINT"
 """An environment variable that all processes of a stint inherit, by which they are found, whoever started them."""
 
-READY_S, STOP_S = 45.0, 15.0
+READY_S, STOP_S = 90.0, 15.0
 POLL_S = 0.01
 WARM_UP_S = 1.0
 SETTLE_S, SETTLE_LOOKS = 0.1, 5
 SETTLED_CORES = 0.1
+QUIET_S, QUIET_CORES = 0.5, 0.2
 
 
 class DidNotRun(Exception):
@@ -36,23 +37,35 @@ class DidNotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to measure: clients of each load, its seconds, where environments are, and where stints may write."""
+    """How to measure: clients of each load, its seconds, where environments are, where stints may write, how long to wait for quiet."""
 
     clients: Sequence[int]
     seconds: float
     venvs: Path
     work: Path
+    patience_s: float = 0
 
 
 def run_stint(contestant: Contestant, work: Work, round_: int, plan: Plan) -> StintResult:
     """Measure a contestant at one work; where it does not run, the result says why."""
     result = StintResult(contestant.name, contestant.setting, str(contestant.kind), work.name, round_)
+    _wait_for_quiet(plan.patience_s)
     try:
         if contestant.is_loop:
             return _loop(contestant, work, plan, result)
         return _race(contestant, work, plan, result)
     except (DidNotRun, OSError, RuntimeError, subprocess.SubprocessError) as error:
         return result.but(error=str(error) or type(error).__name__)
+
+
+def _wait_for_quiet(patience_s: float) -> None:
+    """Return when others leave the machine alone, or when patience ends."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        before_s = machine_busy_s()
+        time.sleep(QUIET_S)
+        if machine_busy_s() - before_s < QUIET_S * QUIET_CORES:
+            return
 
 
 def _race(contestant: Contestant, work: Work, plan: Plan, result: StintResult) -> StintResult:
@@ -164,7 +177,9 @@ def _loop(contestant: Contestant, work: Work, plan: Plan, result: StintResult) -
     for clients in plan.clients:
         command = [*_command(contestant, work, plan, 0), str(clients), str(plan.seconds), str(body)]
         before_s = _children_s()
-        told = subprocess.run(command, env=_environment(contestant, work, 0, ""), check=True, capture_output=True, text=True, timeout=READY_S)
+        told = subprocess.run(
+            command, env=_environment(contestant, work, 0, ""), check=True, capture_output=True, text=True, timeout=READY_S
+        )
         load = Load(**json.loads(told.stdout.splitlines()[-1]))
         loads.append(_result(load, clients, (_children_s() - before_s) * 1e6 / load.requests, 0.0, 0.0))
     return result.but(loads=tuple(loads))

@@ -13,7 +13,7 @@ import numpy as np
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.errors import MLServerError
-from mlserver.types import InferenceRequest, InferenceResponse
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 from work import IS_ECHO, PORT, WIDTH, number, open_model
 
 
@@ -27,10 +27,10 @@ class Work(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         return InferenceResponse(model_name=self.name, outputs=[self._echo(payload) if self._session is None else self._classify(payload)])
 
-    def _echo(self, payload):
+    def _echo(self, payload: InferenceRequest) -> ResponseOutput:
         return StringCodec.encode_output("text", StringCodec.decode_input(payload.inputs[0]))
 
-    def _classify(self, payload):
+    def _classify(self, payload: InferenceRequest) -> ResponseOutput:
         rows = NumpyCodec.decode_input(payload.inputs[0])
         if rows.shape[1:] != (WIDTH,):
             raise MLServerError(f"features has the shape {rows.shape}, not [n, {WIDTH}].", 422)

@@ -31,5 +31,7 @@ class Work(Worker):
 if __name__ == "__main__":
     sys.argv += ["--port", str(PORT), "--address", "127.0.0.1", "--log-level", "error"]
     server = Server()
-    server.append_worker(Work, num=number("PROCESSES", 1), max_batch_size=number("BATCH", 1), max_wait_time=number("WAIT_MS", 10), route="/work")
+    server.append_worker(
+        Work, num=number("PROCESSES", 1), max_batch_size=number("BATCH", 1), max_wait_time=number("WAIT_MS", 10), route="/work"
+    )
     server.run()
