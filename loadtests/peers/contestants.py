@@ -64,7 +64,7 @@ def contestants() -> list[Contestant]:
 
 def _ours() -> Iterator[Contestant]:
     command = ("-m", "servelite", "run", "{folder}", "--port", "{port}")
-    yield Contestant("servelite", Kind.OURS, command, path="/functions/{work}")
+    yield Contestant("servelite", Kind.OURS, command, path="/functions/{work}", dialect=Dialect.OURS)
 
 
 def _by_hand() -> Iterator[Contestant]:

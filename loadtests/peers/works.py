@@ -40,6 +40,7 @@ class Dialect(StrEnum):
     """How an input travels."""
 
     PLAIN = "the input itself"
+    OURS = "the input itself; a text comes back as text/plain, as servelite has it"
     LIST = "a list of one"
     V2 = "Open Inference Protocol"
 
@@ -48,7 +49,7 @@ class Dialect(StrEnum):
         return json.dumps(self._packed(work, given)).encode()
 
     def _packed(self, work: Work, given: Any) -> Any:
-        if self is Dialect.PLAIN:
+        if self in {Dialect.PLAIN, Dialect.OURS}:
             return given
         if self is Dialect.LIST:
             return [given]
@@ -59,6 +60,8 @@ class Dialect(StrEnum):
 
     def unpack(self, work: Work, body: bytes) -> Any:
         """Return the answer in a body: a text or a list of numbers. Whatever is raised means that it is none."""
+        if self is Dialect.OURS and not work.field:
+            return body.decode()
         answer = json.loads(body)
         if self is Dialect.V2:
             (output,) = answer["outputs"]

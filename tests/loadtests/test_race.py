@@ -165,6 +165,10 @@ def test_an_input_and_its_answer_travel(race: SimpleNamespace, dialect: str, wor
     assert spoken.unpack(work_, json.dumps(answer).encode()) == ("a text" if work == "echo" else [0.25, 0.75])
 
 
+def test_a_text_comes_back_from_servelite_as_it_is(race: SimpleNamespace) -> None:
+    assert race.works.Dialect.OURS.unpack(race.works.WORKS["echo"], b"a text") == "a text"
+
+
 @pytest.mark.parametrize(
     ("expected", "answer", "right"),
     [
@@ -227,12 +231,12 @@ def test_a_short_race_against_starlette_has_no_errors(race: SimpleNamespace, tmp
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
         python.chmod(0o755)
     raw, page = tmp_path / "race.json", tmp_path / "page.md"
-    command = [sys.executable, str(PEERS / "race.py"), "--works", "tiny", "--only", "starlette", "--rounds", "1", "--seconds", "1"]
+    command = [sys.executable, str(PEERS / "race.py"), "--works", "echo", "tiny", "--only", "starlette", "--rounds", "1", "--seconds", "1"]
     options = ["--clients", "4", "--venvs", str(venvs), "--json", str(raw), "--page", str(page)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     stints = [race.results.StintResult.from_dict(one) for one in json.loads(raw.read_text(encoding="utf-8"))["stints"]]
-    assert sorted(one.name for one in stints) == ["Starlette", "servelite"]
+    assert sorted(one.name for one in stints) == ["Starlette", "Starlette", "servelite", "servelite"]
     assert all(not one.error and one.wrong == 0 and one.loads[0].failed == 0 and one.loads[0].requests > 0 for one in stints)
     assert all(one.first_200_ms > 0 and one.pss_mib > 0 for one in stints)
     assert "servelite" in done.stdout
