@@ -107,9 +107,10 @@ def _peers() -> Iterator[Contestant]:
     yield from _variants("LitServe", Kind.PEER, works=small, PROCESSES=[1], BATCH=[64], WAIT_MS=[1])
     yield from _variants("LitServe", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[1], THREADS=[2])
     yield from _variants("LitServe", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[64], WAIT_MS=[5], THREADS=[2])
-    yield from _variants("Ray Serve", Kind.PEER, works=small, PROCESSES=[1, 2], BATCH=[1], program="ray")
-    yield from _variants("Ray Serve", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[1], THREADS=[2], program="ray")
-    yield from _variants("Ray Serve", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[64], WAIT_MS=[5], THREADS=[2], program="ray")
+    ray: dict[str, Any] = {"program": "ray", "RAY_SERVE_THROUGHPUT_OPTIMIZED": [1]}
+    yield from _variants("Ray Serve", Kind.PEER, works=small, PROCESSES=[1, 2], BATCH=[1], **ray)
+    yield from _variants("Ray Serve", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[1], THREADS=[2], **ray)
+    yield from _variants("Ray Serve", Kind.PEER, works=medium, PROCESSES=[1], BATCH=[64], WAIT_MS=[5], THREADS=[2], **ray)
 
 
 def _limits() -> Iterator[Contestant]:
@@ -153,5 +154,6 @@ WORDS: Mapping[str, Callable[[int], str]] = {
     "BATCH": lambda n: f"batch {n}" if n > 1 else "no batches",
     "WAIT_MS": lambda n: f"wait {n} ms",
     "THREADS": lambda n: "1 thread" if n == 1 else f"{n} threads",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": lambda n: "optimised for throughput" if n else "as it comes",
     "SYNC": lambda n: "in the thread pool" if n else "async",
 }

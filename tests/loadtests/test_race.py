@@ -1,6 +1,6 @@
 """The race against the peers: what is made of its samples, how inputs travel, what the page says, and one short race."""
 
-import importlib.util
+import importlib
 import json
 import os
 import shutil
