@@ -6,6 +6,7 @@
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -110,5 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _end(*_: object) -> None:
+    raise SystemExit("Ended by a signal; what was started has ended too.")
+
+
 if __name__ == "__main__":
+    for ends in (signal.SIGTERM, signal.SIGINT):  # a race in the background would not hear Ctrl-C, and leave its servers behind
+        signal.signal(ends, _end)
     sys.exit(main(sys.argv[1:]))

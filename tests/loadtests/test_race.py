@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +35,7 @@ def race() -> Iterator[SimpleNamespace]:
     before = list(sys.path)
     sys.path += [str(PEERS), str(PEERS.parent)]
     try:
-        names = ("contestants", "machine", "page", "results", "running", "works")
+        names = ("contestants", "machine", "onnx_file", "page", "results", "running", "works")
         yield SimpleNamespace(**{name: _module(name) for name in names})
     finally:
         sys.path[:] = before
@@ -194,6 +196,21 @@ def test_each_contestant_has_requirements_a_program_and_a_label_of_its_own(race:
     assert all(Path(part).exists() for one in field for part in one.command if part.endswith(".py") and "{" not in part)
     labels = [(one.label, work) for one in field for work in one.works]
     assert len(labels) == len(set(labels))
+
+
+def test_the_model_of_tiny_is_what_its_train_py_makes(race: SimpleNamespace) -> None:
+    made = race.onnx_file.classifier("tiny", (64, 10), np.random.default_rng(seed=64), scale=0.25)
+    assert made == Path(race.works.WORKS["tiny"].model).read_bytes()
+
+
+def test_layers_before_the_last_have_a_relu_behind_them(race: SimpleNamespace) -> None:
+    model = race.onnx_file.classifier("deep", (3, 5, 2), np.random.default_rng(seed=1), scale=1.0)
+    given = np.array([[1.0, -2.0, 0.5]], dtype=np.float32)
+    (got,) = onnxruntime.InferenceSession(model).run(None, {"features": given})
+    random = np.random.default_rng(seed=1)
+    hidden = given @ random.normal(scale=np.sqrt(2 / 3), size=(3, 5)) + random.normal(size=5)
+    scores = np.maximum(hidden, 0) @ random.normal(scale=1.0, size=(5, 2)) + random.normal(size=2)
+    assert got == pytest.approx(np.exp(scores) / np.exp(scores).sum(), rel=1e-4)
 
 
 def test_requirements_are_pinned_and_name_no_index() -> None:
