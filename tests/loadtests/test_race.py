@@ -1,4 +1,4 @@
-"""The race against the peers: what is made of its samples, how inputs travel, what the page says, and one short race."""
+"""The race against the peers: what is made of its samples, how inputs travel, what the page says, and short races."""
 
 import importlib
 import json
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+
+from tests.server import until
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "loadtests" / "peers"
@@ -237,24 +240,53 @@ def test_all_processes_that_a_stint_started_are_found_by_its_mark(race: SimpleNa
     assert race.running.family("this-test-of-nobody") == []
 
 
-@pytest.mark.slow
-def test_a_short_race_against_starlette_has_no_errors(race: SimpleNamespace, tmp_path: Path) -> None:
+@pytest.fixture
+def race_at_hand(tmp_path: Path) -> list[str]:
+    """Return the command of a race against Starlette; this environment has all that the two need."""
     if shutil.which("wrk") is None:
         pytest.skip("wrk is not installed: apt-get install wrk")
-    venvs = tmp_path / "venvs"
-    for name in ("servelite", "starlette"):  # this environment has all that the two need
-        (venvs / name / "bin").mkdir(parents=True)
-        python = venvs / name / "bin" / "python"
+    for name in ("servelite", "starlette"):
+        python = tmp_path / "venvs" / name / "bin" / "python"
+        python.parent.mkdir(parents=True)
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
         python.chmod(0o755)
-    raw, page = tmp_path / "race.json", tmp_path / "page.md"
-    command = [sys.executable, str(PEERS / "race.py"), "--works", "echo", "tiny", "--only", "starlette", "--rounds", "1", "--seconds", "1"]
-    options = ["--clients", "4", "--venvs", str(venvs), "--json", str(raw), "--page", str(page)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    places = ["--venvs", str(tmp_path / "venvs"), "--json", str(tmp_path / "race.json"), "--page", str(tmp_path / "page.md")]
+    return [sys.executable, str(PEERS / "race.py"), "--only", "starlette", "--seconds", "1", "--clients", "4", *places]
+
+
+@pytest.mark.slow
+def test_a_short_race_against_starlette_has_no_errors(race: SimpleNamespace, race_at_hand: list[str], tmp_path: Path) -> None:
+    command = [*race_at_hand, "--works", "echo", "tiny", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    stints = [race.results.StintResult.from_dict(one) for one in json.loads(raw.read_text(encoding="utf-8"))["stints"]]
+    kept = json.loads((tmp_path / "race.json").read_text(encoding="utf-8"))["stints"]
+    stints = [race.results.StintResult.from_dict(one) for one in kept]
     assert sorted(one.name for one in stints) == ["Starlette", "Starlette", "servelite", "servelite"]
     assert all(not one.error and one.wrong == 0 and one.loads[0].failed == 0 and one.loads[0].requests > 0 for one in stints)
     assert all(one.first_200_ms > 0 and one.pss_mib > 0 for one in stints)
     assert "servelite" in done.stdout
-    assert page.read_text(encoding="utf-8").startswith("# Benchmarks")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith("# Benchmarks")
+
+
+@pytest.mark.slow
+def test_a_race_that_is_ended_leaves_no_server_behind(race_at_hand: list[str], tmp_path: Path) -> None:
+    command = [*race_at_hand, "--works", "echo", "--rounds", "9"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("round 1/9, 1/2")
+        until(lambda: len(living_below(tmp_path)) > 1)  # the second is started
+        process.terminate()
+        process.wait(timeout=60)
+    assert living_below(tmp_path) == []
+    assert list(tmp_path.glob("servelite-race-*")) == []
+
+
+def living_below(folder: Path) -> list[str]:
+    """Return the processes that work in a folder or below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if (entry / "cwd").readlink().is_relative_to(folder):
+                found.append(entry.name)
+    return found
