@@ -10,8 +10,12 @@ ONLY ?=
 OURS := src tests functions loadtests
 STAMP := $(VENV)/.installed
 AWS := build/aws
+PEERS := loadtests/peers
+RACERS := $(basename $(notdir $(wildcard $(PEERS)/requirements/*.txt)))
+MEDIUM := $(PEERS)/functions/medium
+RACE ?=
 
-.PHONY: help run install test test-slow test-registry test-aws aws-tools mutation check format lock models train parity figures
+.PHONY: help run install test test-slow test-registry test-aws aws-tools mutation check format lock models train parity figures lock-peers peers race
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +76,10 @@ lock: install ## Resolve the dependencies anew (names, versions and hashes only)
 	for list in functions/train-requirements tests/aws/sam tests/aws/ministack; do $(BIN)/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate -o $$list.lock $$list.in; done
 
+lock-peers: install ## Resolve anew what the race's contestants need
+	for name in $(RACERS); do list=$(PEERS)/requirements/$$name; $(BIN)/uv pip compile --quiet --python-version 3.11 --no-header \
+	  --no-annotate -o $$list.txt $$(ls $$list.in 2>/dev/null || echo pyproject.toml); done
+
 # What making models needs besides .venv stands in a folder of its own, seen by what is run with it alone.
 $(TRAIN)/.installed: functions/train-requirements.lock $(STAMP)
 	@rm -rf $(TRAIN)
@@ -95,3 +103,20 @@ parity: $(TRAIN)/.installed ## Hold models to their training and their cards
 
 figures: install ## Measure the figures that servelite promises, beside a bare server (needs wrk)
 	$(BIN)/python loadtests/figures.py
+
+# Each contestant of the race has an environment of its own, for they need different versions of the same packages. One that can't be
+# installed keeps nobody else from racing: its row says so.
+build/peers/%/.installed: $(PEERS)/requirements/%.txt | $(STAMP)
+	@rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || { rm -rf $(@D); echo "$* can't be installed here." >&2; }
+	@test $* != servelite || $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	@test ! -d $(@D) || touch $@
+
+$(MEDIUM)/model.onnx: $(MEDIUM)/train.py loadtests/onnx_file.py | $(STAMP)
+	$(BIN)/python $<
+
+peers: $(RACERS:%=build/peers/%/.installed) $(MEDIUM)/model.onnx ## Install what servelite races against, below build/peers, and make a model (3 GB)
+
+race: peers ## Race servelite against its peers and write docs/benchmarks.md (needs wrk; an hour; RACE='--only mosec --rounds 2')
+	$(BIN)/python $(PEERS)/race.py $(or $(RACE),--page docs/benchmarks.md)

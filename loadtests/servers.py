@@ -131,7 +131,7 @@ def post(port: int, path: str, body: bytes, key: str = "") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
     try:
         shown = {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("POST", path, body, {**shown})
+        connection.request("POST", path, body, {"Content-Type": "application/json", **shown})
         response = connection.getresponse()
         return response.status, response.read()
     finally:
