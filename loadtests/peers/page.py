@@ -125,7 +125,7 @@ def _contestants(on: dict[str, Any], stints: Iterable[StintResult]) -> str:
     cells = [("contestant", "what it is", "version", "onnxruntime", "packages")]
     for name, packages in on["packages"].items():
         if name in kinds:
-            version = packages.get(name.lower().split()[0], "")
+            version = next((packages[word] for word in name.lower().split() if word in packages), "")
             cells.append((name, kinds[name], version, packages.get("onnxruntime", ""), str(len(packages))))
     return f"## Contestants\n\nPackages are those of an environment that serves these works with it.\n\n{_table(cells)}"
 
