@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(said: argparse.Namespace) -> tuple[dict[str, Any], list[StintResult]]:
-    """Race as was said; all samples are kept after each round, so that a race may be cut short."""
+    """Race as was said; all samples are kept after each start, so that a race that is cut short can be read."""
     require_wrk()
     field = [one for one in contestants() if _is_asked_for(one, said.only)]
     if not any(one.kind is not Kind.OURS for one in field):
@@ -52,13 +52,14 @@ def _measure(said: argparse.Namespace) -> tuple[dict[str, Any], list[StintResult
     if missing := [work for work in said.works if not (WORKS[work].folder / "examples.jsonl").exists()]:
         raise SystemExit(f"{WORKS[missing[0]].folder} has no examples.jsonl yet. Run `make peers`.")
     stints: list[StintResult] = []
+    said.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="servelite-race-") as folder:
         plan = Plan(said.clients, said.seconds, said.venvs.resolve(), Path(folder), said.patience)
         for round_ in range(said.rounds):
-            stints += _round(round_, said, field, stints, plan)
             on = about(field, said.venvs, round_ + 1, said.seconds)
-            said.json.parent.mkdir(parents=True, exist_ok=True)
-            said.json.write_text(json.dumps({"on": on, "stints": [stint.to_dict() for stint in stints]}, indent=1), encoding="utf-8")
+            for stint in _round(round_, said, field, tuple(stints), plan):
+                stints.append(stint)
+                said.json.write_text(json.dumps({"on": on, "stints": [one.to_dict() for one in stints]}, indent=1), encoding="utf-8")
     return on, stints
 
 

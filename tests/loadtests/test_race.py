@@ -279,6 +279,8 @@ def test_a_race_that_is_ended_leaves_no_server_behind(race_at_hand: list[str], t
         process.terminate()
         process.wait(timeout=60)
     assert living_below(tmp_path) == []
+    kept = json.loads((tmp_path / "race.json").read_text(encoding="utf-8"))["stints"]
+    assert [one["round"] for one in kept][:1] == [0]  # what was measured until then is kept
     assert list(tmp_path.glob("servelite-race-*")) == []
 
 
