@@ -190,23 +190,10 @@ async def test_a_wait_that_nobody_expected_starts_a_worker_once_it_is_long(bench
     tasks = await made.occupy_and_send(b"a")
     made.workshop.start_door.clear()
     await made.look(after_us=waited_us)
-    assert len(made.workers) == 1  # it may have been a pause of the machine
-    await made.look()
     await made.look()  # while that one is started there is no other
     assert len(made.workers) == workers
     made.workshop.start_door.set()
     await made.open_door_for(tasks)
-
-
-async def test_pauses_of_the_machine_start_no_worker(bench):
-    made = await bench(cores=4)
-    for _ in range(2):
-        made.workshop.door.clear()
-        tasks = await made.occupy_and_send(b"a")
-        await made.look(after_us=GROW_WAIT_US + 1)
-        await made.open_door_for(tasks)
-        await made.look()
-    assert len(made.workers) == 1
 
 
 # no worker

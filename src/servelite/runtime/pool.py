@@ -54,7 +54,6 @@ class Pool:
     _questions: Questions = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _is_stopped: bool = False
-    _was_late: bool = False
 
     def __post_init__(self) -> None:
         parts = self.now_us, self.machine, self.statistics, self._forecast
@@ -175,13 +174,11 @@ class Pool:
 
     def look(self) -> None:
         """Look around, several times a second: who has waited too long, who is not waited for, who has nothing to do."""
-        now_us, is_late = self.now_us(), False
+        now_us = self.now_us()
         if self._queue.length:
             refuse(self._queue.take_late(now_us), too_late(self.name), self.statistics)
-            is_late = now_us - self._queue.oldest_us() > GROW_WAIT_US and all(lane.ready_us for lane in self.workers.lanes)
-        if is_late and self._was_late:  # once may be a pause of the machine, and no worker would help against that
-            self._grow_by_one()
-        self._was_late = is_late
+            if now_us - self._queue.oldest_us() > GROW_WAIT_US and all(lane.ready_us for lane in self.workers.lanes):
+                self._grow_by_one()
         for lane in self.workers.lanes:
             if lane.left_us < FOREVER:
                 self._cancel_if_cheaper(lane)
